@@ -1,0 +1,1 @@
+"""Background jobs for Python web apps, done by the book."""

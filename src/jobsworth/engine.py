@@ -1,0 +1,232 @@
+"""The door: what a place where jobs live must be able to do, and the small types that pass through it.
+
+Rules every engine keeps:
+- Batches in, batches out; each verb is one transaction. There is no single-job twin.
+- No `now`: engines own time. Callers give delays in seconds, engines turn them into moments.
+- Every write of a run is fenced by its lease: a stale lease changes nothing and is reported, not raised.
+- Drivers' exceptions never cross the door: EngineUnavailable (try again) or another EngineError.
+
+The promises behind the signatures are the sentences of jobsworth.conformance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from .errors import QueueFull
+from .job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Progress, Receipt, State, WorkerId
+from .lifecycle import Move, Settlement
+
+
+class Want(msgspec.Struct, frozen=True):
+    """How many jobs of one queue a worker has room for, and which tasks it knows.
+
+    A task it does not know stays queued: nothing is dropped because one worker is older than another.
+    `crashed`: also take (at most) one job that has already taken a process down. A worker that runs one asks for none.
+    """
+
+    queue: str
+    limit: int
+    tasks: tuple[str, ...]
+    crashed: bool = True
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """The answer to one turn.
+
+    claims:   the next jobs, in order of (priority, age).
+    refused:  ids whose settlement came too late: another attempt holds their lease, or they are gone.
+    next_due: seconds until the next scheduled job of any queue is due; None if none is scheduled.
+    """
+
+    claims: list[Claim]
+    refused: list[JobId] = []
+    next_due: float | None = None
+
+
+class Pulse(msgspec.Struct, frozen=True):
+    """One running job's sign of life, with its newest progress if that has changed."""
+
+    lease: Lease
+    progress: Progress | None = None
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What a worker learns from its pulse: who asked to stop what, and which leases are gone."""
+
+    cancelled: list[CancelRequest] = []
+    lost: list[JobId] = []
+
+
+class WorkerCard(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker process as others see it. `beat` is seconds since its last pulse, filled in by the engine."""
+
+    id: WorkerId
+    host: str = ""
+    pid: int = 0
+    version: str = ""
+    queues: dict[str, int] = {}  # name -> slots
+    tasks: tuple[str, ...] = ()
+    running: int = 0
+    rss: int | None = None  # bytes
+    started_at: float | None = None
+    beat: float = 0.0
+    stopping: bool = False
+
+
+class Where(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs. A selector, not a query language: every field given must match.
+
+    text matches id prefixes and parts of task, label or failure message. Ages are seconds before the engine's now:
+    finished_for=60 are those that ended at least a minute ago. `beyond` skips the newest so many of what matches.
+    """
+
+    ids: tuple[JobId, ...] | None = None
+    queue: str | None = None
+    task: str | None = None
+    states: tuple[State, ...] | None = None
+    key: str | None = None
+    tag: str | None = None
+    owner: str | None = None
+    text: str | None = None
+    reason: str | None = None
+    created_within: float | None = None
+    finished_for: float | None = None
+    finished_within: float | None = None
+    newest_first: bool = True
+    beyond: int = 0
+    limit: int | None = 100
+
+
+class QueueSettings(msgspec.Struct, frozen=True):
+    """What the store decides for all workers of a queue. None leaves a setting as it is."""
+
+    paused: bool | None = None
+
+
+class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One queue in numbers, derived from the jobs themselves, never counted apart.
+
+    oldest: seconds the longest-waiting queued job has been ready. unroutable: queued jobs by task, where no live
+    worker knows the task. in_rate, out_rate: jobs per minute over the last minute.
+    """
+
+    queue: str
+    paused: bool = False
+    counts: dict[State, int] = {}
+    oldest: float | None = None
+    slots: int = 0
+    workers: int = 0
+    in_rate: int = 0
+    out_rate: int = 0
+    unroutable: dict[str, int] = {}
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """"Something changed." May be lost, may be late, may be for nothing; polling alone is always correct."""
+
+
+class Doorbell(Protocol):
+    """Rings when something changed, here or in another process."""
+
+    async def wait(self, timeout: float | None) -> bool:
+        """Wait for a ring, at most `timeout` seconds. True if it rang."""
+        ...
+
+    def ring(self) -> None:
+        """Ring it from here; safe from any thread."""
+        ...
+
+
+class Engine(Protocol):
+    """A dumb, atomic table of jobs. Knows order, leases and time; not what may follow what.
+
+    `blocking` tells the bridge the engine's colour: a blocking engine's coroutines never suspend, so a sync caller
+    may run them in place and an async caller must run them in a thread.
+    """
+
+    blocking: bool
+
+    async def open(self) -> None:
+        """Connect and bring the schema up to date. Idempotent."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything. Idempotent; the engine may be opened again."""
+        ...
+
+    # the life of a job
+    async def enqueue(self, wishes: Sequence[Sequence[NewJob]]) -> list[list[Receipt] | QueueFull]:
+        """Store many callers' batches in one durable commit; each batch whole or, if its queue is full, not at all.
+
+        A known id, or a key that a live job of the same task holds, creates nothing: its receipt names the job that
+        is there. When this returns, every receipt is as durable as the engine can make it.
+        """
+        ...
+
+    async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
+        """Write down every ending since the last turn and bring the next jobs, leased for `lease` seconds."""
+        ...
+
+    async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
+        """Renew the leases named, store their progress, keep the worker's card, and bring back what it must know."""
+        ...
+
+    async def reclaim(self, limit: int, *, worker: WorkerId, lease: float) -> list[Claim]:
+        """Take over up to `limit` expired leases. The claims name who lost them; settle them as Lost()."""
+        ...
+
+    # the operator
+    async def move(self, where: Where, move: Move) -> list[JobId]:
+        """Apply a move to every job that matches and is in one of its source states; return their ids.
+
+        A final job whose key a live job holds is left alone: one live job per key.
+        """
+        ...
+
+    async def delete(self, where: Where) -> int:
+        """Delete matching final or pending jobs, never ones that a worker holds. Returns how many."""
+        ...
+
+    async def configure(self, queue: str, settings: QueueSettings) -> None:
+        """Set what the store decides for all workers of a queue."""
+        ...
+
+    # the onlooker
+    async def find(self, where: Where) -> list[Job]:
+        """The matching jobs, attempts included, ordered by creation."""
+        ...
+
+    async def count(self, where: Where) -> int:
+        """How many match, `limit` and `beyond` aside."""
+        ...
+
+    async def queues(self, names: Iterable[str] | None = None) -> list[QueueStatus]:
+        """Queues that hold jobs, have settings or have live workers; or just those named."""
+        ...
+
+    async def workers(self) -> list[WorkerCard]:
+        """Workers whose card has not run out."""
+        ...
+
+    async def sign_off(self, worker: WorkerId) -> None:
+        """Remove a worker's card at a clean shutdown."""
+        ...
+
+    async def upkeep(self) -> None:
+        """The engine's own housekeeping: forget cards that ran out, checkpoints. Cheap; called every few seconds."""
+        ...
+
+    def doorbell(self) -> AbstractAsyncContextManager[Doorbell]:
+        """A bell for one listener."""
+        ...
+
+    async def doctor(self) -> list[tuple[str, str, str]]:
+        """Findings as (level, subject, text); level is ok, warn or error. Prints the durability achieved."""
+        ...
+
+
