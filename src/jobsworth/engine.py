@@ -11,8 +11,7 @@ The promises behind the signatures are the sentences of jobsworth.conformance.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -126,22 +125,6 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     unroutable: dict[str, int] = {}
 
 
-class Hint(msgspec.Struct, frozen=True):
-    """"Something changed." May be lost, may be late, may be for nothing; polling alone is always correct."""
-
-
-class Doorbell(Protocol):
-    """Rings when something changed, here or in another process."""
-
-    async def wait(self, timeout: float | None) -> bool:
-        """Wait for a ring, at most `timeout` seconds. True if it rang."""
-        ...
-
-    def ring(self) -> None:
-        """Ring it from here; safe from any thread."""
-        ...
-
-
 class Engine(Protocol):
     """A dumb, atomic table of jobs. Knows order, leases and time; not what may follow what.
 
@@ -174,6 +157,10 @@ class Engine(Protocol):
 
     async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
         """Renew the leases named, store their progress, keep the worker's card, and bring back what it must know."""
+        ...
+
+    async def hear(self, leases: Sequence[Lease]) -> Heard:
+        """The ear alone: what a pulse for these leases would bring back. Writes nothing, renews nothing."""
         ...
 
     async def reclaim(self, limit: int, *, worker: WorkerId, lease: float) -> list[Claim]:
@@ -221,8 +208,12 @@ class Engine(Protocol):
         """The engine's own housekeeping: forget cards that ran out, checkpoints. Cheap; called every few seconds."""
         ...
 
-    def doorbell(self) -> AbstractAsyncContextManager[Doorbell]:
-        """A bell for one listener."""
+    def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
+        """Call `ring` whenever something may have changed, here or in another process; returns how to stop that.
+
+        Rings come from any thread and must return at once. They may be lost, late or for nothing: polling alone is
+        always correct.
+        """
         ...
 
     async def doctor(self) -> list[tuple[str, str, str]]:
