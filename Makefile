@@ -1,0 +1,55 @@
+# Everything a person does with this repository. `make` alone says what there is.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+export PHOTOS
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup test check lint types imports format demo bench fire wheel clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup:  ## find a Python >= 3.11, make .venv and install everything into it; instant when nothing changed
+	@scripts/setup.sh dev $(VENV)
+
+test: setup  ## run all tests (ARGS="-k lease -x" is passed on to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint types imports test  ## format, lint, types, import contracts, then all tests
+
+lint: setup  ## check the format and the lint rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: setup  ## check the types, as the authors see them and as a user sees them
+	@$(BIN)/mypy src $(if $(wildcard src/jobsworth/app.py),tests/typing/downstream.py)
+
+imports: setup  ## check that imports only go down through the house
+	@$(BIN)/lint-imports --no-logo
+
+format: setup  ## write the format, and fix what can be fixed safely
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+demo:  ## real pictures through a real queue (PHOTOS=~/Pictures for your own)
+	@scripts/setup.sh demo $(VENV)
+	@$(BIN)/python examples/photos/demo.py $(ARGS)
+
+bench:  ## measure beside the peers in one run, in an environment of its own
+	@scripts/setup.sh bench .venv-bench
+	@.venv-bench/bin/python bench/run.py $(ARGS)
+
+fire: setup  ## the fire tests, longer: real processes killed, stopped and starved
+	@JOBSWORTH_FIRE=long $(BIN)/python -m pytest -m fire --timeout=1800 $(ARGS)
+
+wheel: setup  ## build the wheel into dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+clean:  ## remove builds and caches (environments and job databases stay)
+	@rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find src tests bench examples -type d -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

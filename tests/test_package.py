@@ -1,0 +1,27 @@
+"""What is promised about the package itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata, resources
+
+
+def modules_loaded_by(statement: str) -> set[str]:
+    program = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stdout.split())
+
+
+def test_importing_jobsworth_loads_nothing_of_the_command_line() -> None:
+    unwanted = {"cyclopts", "rich", "pydantic", "PIL", "pytest", "hypothesis"}
+    assert modules_loaded_by("import jobsworth") & unwanted == set()
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert resources.files("jobsworth").joinpath("py.typed").is_file()
+
+
+def test_the_command_line_is_declared() -> None:
+    (command,) = metadata.entry_points(group="console_scripts", name="jobsworth")
+    assert command.value == "jobsworth.cli:main"

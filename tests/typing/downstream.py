@@ -1,0 +1,77 @@
+"""A program as a user writes it; never run, only type-checked, strictly.
+
+Each `type: ignore[...]` below is a mistake a user may make. The type checker warns about ignores it does not need, so
+a mistake that is no longer found fails the check as surely as right code that is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+from jobsworth import Jobsworth, QueueService, Retry
+
+jobs = Jobsworth()
+
+
+class ImageQueue(QueueService):
+    name = "image_processing"
+    worker_count = 4
+    retry = Retry(max_attempts=5)
+    timeout = 60
+
+    def handle_item(self, item: dict[str, Any]) -> dict[str, str]:
+        self.report_progress(current=1, total=3, message="Loading image...")
+        self.check_cancelled()
+        return {"output": item["file_path"]}
+
+
+images = jobs.add(ImageQueue())
+
+
+@jobs.task(queue="mailers", max_attempts=5)
+def send_email(user_id: int, template: str, params: dict[str, str]) -> str:
+    return f"{user_id} {template} {params}"
+
+
+@jobs.task(queue="pages")
+async def fetch(url: str, *, timeout: float = 10.0) -> bytes:
+    return f"{url} {timeout}".encode()
+
+
+def enqueues_as_declared() -> None:
+    job = send_email.enqueue(7, "welcome", {"name": "Ada"})
+    assert_type(job.id, str)
+    assert_type(job.result(timeout=10), str)
+    job.cancel(reason="changed my mind")
+    send_email.enqueue(7, template="welcome", params={})
+    later = send_email.options(delay=30, priority=5, key="order-7", tags=["mail"]).enqueue(7, "welcome", {})
+    assert_type(later.result(), str)
+    picture = images.enqueue({"file_path": "a.png", "resize_to": (1200, 800)})
+    assert_type(picture.id, str)
+
+
+def calls_as_declared() -> None:
+    assert_type(send_email(7, "welcome", {}), str)
+
+
+async def waits_without_blocking() -> None:
+    job = await send_email.aenqueue(7, "welcome", {})
+    assert_type(await job.aresult(timeout=10), str)
+    # What a coroutine function promises is what it returns when awaited.
+    page = await fetch.aenqueue("https://example.org", timeout=3)
+    assert_type(await page.aresult(), bytes)
+    assert_type(fetch.enqueue("https://example.org").result(), bytes)
+    assert_type(await fetch("https://example.org"), bytes)
+
+
+async def mistakes_are_found() -> None:
+    send_email.enqueue("7", "welcome", {})  # type: ignore[arg-type]
+    send_email.enqueue(7, "welcome")  # type: ignore[call-arg]
+    send_email.enqueue(7, "welcome", {}, "more")  # type: ignore[call-arg]
+    send_email.enqueue(7, "welcome", parameters={})  # type: ignore[call-arg]
+    await send_email.aenqueue(7, 8, {})  # type: ignore[arg-type]
+    send_email.options(delay=30).enqueue("7", "welcome", {})  # type: ignore[arg-type]
+    send_email.options(delai=30)  # type: ignore[call-arg]
+    fetch.enqueue("https://example.org", timeout="soon")  # type: ignore[arg-type]
+    number: int = send_email.enqueue(7, "welcome", {}).result()  # type: ignore[assignment]
+    print(number)
