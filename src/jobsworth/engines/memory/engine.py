@@ -1,0 +1,384 @@
+"""Jobs in this process's memory: the specification every other engine is held against.
+
+Every rule of the door is applied here once, as plainly as it can be said. Nothing survives the process.
+What may follow what is not known here: a Settlement or a Move names the state, this file goes there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import count, islice
+from typing import Any
+
+from msgspec.structs import replace
+
+from jobsworth.bell import Bell
+from jobsworth.clock import Clock, system_clock
+from jobsworth.engine import Heard, Pulse, QueueSettings, QueueStatus, Turn, Want, Where, WorkerCard
+from jobsworth.errors import QueueFull
+from jobsworth.job import (
+    FINAL,
+    HELD,
+    LIVE,
+    PENDING,
+    CancelRequest,
+    Claim,
+    Failure,
+    Job,
+    JobId,
+    Lease,
+    NewJob,
+    Receipt,
+    State,
+    WorkerId,
+)
+from jobsworth.lifecycle import Move, Settlement
+
+from .table import Row, Table, tally
+
+CARD_LEASES = 3  # a worker's card outlives its last pulse by this many leases
+RATE_WINDOW = 60.0  # seconds over which in_rate and out_rate are counted
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    card: WorkerCard
+    at: float  # of the last pulse
+    until: float
+
+
+class MemoryEngine:
+    """Keeps jobs in this process. For tests, and for programs that may forget their jobs when they end.
+
+    Safe to share between threads: each verb runs under one lock and never suspends.
+    """
+
+    blocking = True
+
+    def __init__(self, clock: Clock = system_clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._bell = Bell()
+        self._table = Table()
+        # One counter for all jobs: a lease on a deleted job can never fit a new job of the same id.
+        self._fences = count(1)
+        self._paused: dict[str, bool] = {}
+        self._cards: dict[WorkerId, _Card] = {}
+
+    async def open(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        """Nothing to let go of: the jobs last as long as this object."""
+
+    # the life of a job
+
+    async def enqueue(self, wishes: Sequence[Sequence[NewJob]]) -> list[list[Receipt] | QueueFull]:
+        with self._lock:
+            now = self._clock()
+            before = len(self._table.rows)
+            answers = [self._enqueue_batch(batch, now) for batch in wishes]
+            created = len(self._table.rows) > before
+        if created:
+            self._bell.ring()
+        return answers
+
+    def _enqueue_batch(self, batch: Sequence[NewJob], now: float) -> list[Receipt] | QueueFull:
+        fresh: dict[JobId, NewJob] = {}
+        keys: dict[tuple[str, str], JobId] = {}
+        receipts = []
+        for new in batch:
+            # A dead letter pushed by hand is never live, so it neither holds a key nor gives way to one.
+            key = (new.task, new.key) if new.key is not None and new.failure is None else None
+            there = new.id if new.id in self._table.rows or new.id in fresh else None
+            if there is None and key is not None:
+                there = self._table.key_holder(*key) or keys.get(key)
+            if there is None:
+                fresh[new.id] = new
+                if key is not None:
+                    keys[key] = new.id
+            receipts.append(Receipt(there or new.id, created=there is None))
+        full = self._full(fresh.values())
+        if full is not None:
+            return full
+        for new in fresh.values():
+            self._table.add(_born(new, now))
+        return receipts
+
+    def _full(self, fresh: Iterable[NewJob]) -> QueueFull | None:
+        more: Counter[str] = Counter()
+        room: dict[str, int] = {}
+        for new in fresh:
+            if new.failure is None:
+                more[new.queue] += 1
+                if new.max_size is not None:
+                    room[new.queue] = min(new.max_size, room.get(new.queue, new.max_size))
+        for queue, size in room.items():
+            waiting = self._table.waiting(queue)
+            if waiting + more[queue] > size:
+                return QueueFull(
+                    f"queue {queue!r} is full: {waiting} jobs are waiting, and {more[queue]} more would exceed"
+                    f" its max_size of {size}",
+                    hint="try again later, run more workers, or raise max_size",
+                )
+        return None
+
+    async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
+        with self._lock:
+            now = self._clock()
+            self._promote(now)
+            refused = [ending.lease.job_id for ending in settle if not self._settle(ending, now)]
+            claims = [self._claim(row, worker, now, lease) for wanted in want for row in self._pick(wanted)]
+            due = self._table.next_due()
+        if len(refused) < len(settle):
+            self._bell.ring()
+        return Turn(claims, refused, None if due is None else max(0.0, (due.job.run_at or now) - now))
+
+    def _promote(self, now: float) -> None:
+        while (row := self._table.next_due()) is not None and (row.job.run_at or 0.0) <= now:
+            self._table.write(row, now, state=State.QUEUED)
+
+    def _pick(self, want: Want) -> list[Row]:
+        """Who is next in line. A job that has crashed is looked for first, so that others cannot crowd it out."""
+        if want.limit <= 0 or self._paused.get(want.queue, False):
+            return []
+
+        def line(crashed: bool) -> Iterable[Row]:
+            return (row for row in self._table.line(want.queue, crashed=crashed) if row.job.task in want.tasks)
+
+        picked = list(islice(line(crashed=True), 1 if want.crashed else 0))
+        picked += islice(line(crashed=False), want.limit - len(picked))
+        return sorted(picked, key=lambda row: row.rank)
+
+    def _claim(self, row: Row, worker: WorkerId, now: float, lease: float) -> Claim:
+        row.fence, row.lease_until = next(self._fences), now + lease
+        self._table.write(
+            row, now, state=State.RUNNING, attempt=row.job.attempt + 1, worker=worker, started_at=now, progress=None
+        )
+        return _as_claim(row, expired=row.job.expires_at is not None and row.job.expires_at <= now)
+
+    def _settle(self, ending: Settlement, now: float) -> bool:
+        row = self._table.holding(ending.lease)
+        if row is None:
+            return False
+        job = row.job
+        target = ending.if_cancelling if job.state is State.CANCELLING else ending.target
+        if ending.outcome != "succeeded":
+            row.remember(ending.outcome, now, ending.failure)
+        attempt = job.attempt - ending.refund
+        changes: dict[str, Any] = {
+            "state": target,
+            "attempt": attempt,
+            "started_at": job.started_at if attempt > 0 else None,
+            "errors": job.errors + ending.errors,
+            "crashes": job.crashes + ending.crashes,
+            "progress": job.progress if ending.progress is None else ending.progress,
+            # A job that waits for its next attempt goes on showing its last error.
+            "failure": job.failure if ending.failure is None else ending.failure,
+        }
+        if target in PENDING:
+            changes["run_at"] = now + max(ending.delay, 0.0)
+        if target in FINAL:
+            changes["finished_at"] = now
+        if target is State.COMPLETED:
+            changes |= {"result": ending.result, "failure": None}
+        if target is State.CANCELLED:
+            changes["failure"] = ending.failure or _cancelled(job.cancel_reason)
+        self._table.write(row, now, **changes)
+        return True
+
+    async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
+        with self._lock:
+            now = self._clock()
+            known = self._cards.get(card.id)
+            card = replace(card, started_at=now if known is None else known.card.started_at)
+            self._cards[card.id] = _Card(card, now, now + CARD_LEASES * lease)
+            for sign in pulses:
+                row = self._table.holding(sign.lease)
+                if row is not None:
+                    row.lease_until = now + lease
+                    if sign.progress is not None:
+                        self._table.write(row, now, progress=sign.progress)
+            return self._hear([sign.lease for sign in pulses])
+
+    async def hear(self, leases: Sequence[Lease]) -> Heard:
+        with self._lock:
+            return self._hear(leases)
+
+    def _hear(self, leases: Sequence[Lease]) -> Heard:
+        held = [(lease, self._table.holding(lease)) for lease in leases]
+        cancelled = [
+            CancelRequest(row.job.id, row.job.cancel_reason, row.cancel_grace)
+            for _, row in held
+            if row is not None and row.job.state is State.CANCELLING
+        ]
+        return Heard(cancelled, [lease.job_id for lease, row in held if row is None])
+
+    async def reclaim(self, limit: int, *, worker: WorkerId, lease: float) -> list[Claim]:  # noqa: ARG002
+        # Who takes over needs no writing down here: the new fence alone tells holders apart.
+        with self._lock:
+            now = self._clock()
+            ran_out = [row for row in self._table.held() if row.lease_until <= now]
+            taken = nsmallest(max(limit, 0), ran_out, key=lambda row: (row.lease_until, row.seq))
+            for row in taken:
+                # Only the lease moves. The job goes on naming who ran it: that is who the history says lost it.
+                row.fence, row.lease_until = next(self._fences), now + lease
+            return [_as_claim(row, loser=row.job.worker) for row in taken]
+
+    # the operator
+
+    async def move(self, where: Where, move: Move) -> list[JobId]:
+        with self._lock:
+            now = self._clock()
+            rows = self._table.select(where, now, lambda job: job.state in move.to)
+            moved = [row.job.id for row in rows if self._move(row, move, now)]
+        if moved:
+            self._bell.ring()
+        return moved
+
+    def _move(self, row: Row, move: Move, now: float) -> bool:
+        job, target = row.job, move.to[row.job.state]
+        if target in LIVE and job.key is not None and self._table.key_holder(job.task, job.key) not in (None, job.id):
+            return False
+        if target is State.QUEUED and move.delay > 0:
+            target = State.SCHEDULED
+        changes: dict[str, Any] = {"state": target}
+        if move.args is not None:
+            changes["args"] = move.args
+        if target in PENDING:
+            changes["run_at"] = now + max(move.delay, 0.0)
+        if target in (State.CANCELLING, State.CANCELLED):
+            reason = job.cancel_reason if move.reason is None else move.reason
+            changes |= {"cancel_requested": True, "cancel_reason": reason}
+            row.cancel_grace = row.cancel_grace if move.grace is None else move.grace
+        if target is State.CANCELLED:
+            changes |= {"finished_at": now, "failure": _cancelled(move.reason)}
+        if move.renews:
+            changes |= self._renewed(row, now + max(move.delay, 0.0))
+        self._table.write(row, now, **changes)
+        return True
+
+    def _renewed(self, row: Row, due: float) -> dict[str, Any]:
+        """A fresh start: attempt numbers go on and the history stays, all else of the earlier life is forgotten."""
+        if row.job.state is State.COMPLETED:
+            row.remember("succeeded", row.job.finished_at, None)
+        row.cancel_grace = None
+        expires_at = row.job.expires_at
+        return {
+            "errors": 0,
+            "crashes": 0,
+            "result": None,
+            "failure": None,
+            "finished_at": None,
+            "progress": None,
+            "cancel_reason": None,
+            "cancel_requested": False,
+            # Else a job that expired would only expire again.
+            "expires_at": expires_at if expires_at is not None and expires_at > due else None,
+        }
+
+    async def delete(self, where: Where) -> int:
+        with self._lock:
+            rows = self._table.select(where, self._clock(), lambda job: job.state not in HELD)
+            for row in rows:
+                self._table.drop(row)
+            return len(rows)
+
+    async def configure(self, queue: str, settings: QueueSettings) -> None:
+        with self._lock:
+            self._paused[queue] = self._paused.get(queue, False) if settings.paused is None else settings.paused
+        self._bell.ring()
+
+    # the onlooker
+
+    async def find(self, where: Where) -> list[Job]:
+        with self._lock:
+            return [row.seen() for row in self._table.select(where, self._clock())]
+
+    async def count(self, where: Where) -> int:
+        with self._lock:
+            return len(self._table.select(replace(where, limit=None, beyond=0), self._clock()))
+
+    async def queues(self, names: Iterable[str] | None = None) -> list[QueueStatus]:
+        with self._lock:
+            now = self._clock()
+            cards = [kept.card for kept in self._cards.values() if kept.until > now]
+            jobs: dict[str, list[Job]] = defaultdict(list)
+            for row in self._table.rows.values():
+                jobs[row.job.queue].append(row.job)
+            if names is None:
+                names = {*jobs, *self._paused, *(queue for card in cards for queue in card.queues)}
+            chosen = sorted({*names})
+            return [_status(name, self._paused.get(name, False), jobs[name], cards, now) for name in chosen]
+
+    async def workers(self) -> list[WorkerCard]:
+        with self._lock:
+            now = self._clock()
+            live = [kept for _, kept in sorted(self._cards.items()) if kept.until > now]
+            return [replace(kept.card, beat=max(0.0, now - kept.at)) for kept in live]
+
+    async def sign_off(self, worker: WorkerId) -> None:
+        with self._lock:
+            self._cards.pop(worker, None)
+
+    async def upkeep(self) -> None:
+        with self._lock:
+            now = self._clock()
+            self._cards = {worker: kept for worker, kept in self._cards.items() if kept.until > now}
+
+    def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
+        return self._bell.listen(ring)
+
+    async def doctor(self) -> list[tuple[str, str, str]]:
+        text = "jobs live in this process's memory: nothing survives it, and no other process sees them"
+        return [("warn", "durability", text)]
+
+
+def _born(new: NewJob, now: float) -> Job:
+    """A wish come true. A moment the user named goes before a delay; to expire in so many seconds, before a moment."""
+    dead = new.failure is not None
+    due = max(now, now + new.delay if new.run_at is None else new.run_at)
+    return Job(
+        id=new.id, queue=new.queue, task=new.task, args=new.args,
+        state=State.FAILED if dead else State.SCHEDULED if due > now else State.QUEUED,
+        priority=new.priority, max_attempts=new.max_attempts, key=new.key, owner=new.owner, label=new.label,
+        tags=new.tags, meta=new.meta, timeout=new.timeout, created_at=now, updated_at=now, run_at=due,
+        finished_at=now if dead else None,
+        expires_at=new.expires_at if new.expires is None else now + new.expires, failure=new.failure,
+    )  # fmt: skip
+
+
+def _as_claim(row: Row, *, loser: WorkerId | None = None, expired: bool = False) -> Claim:
+    job = row.job
+    return Claim(
+        lease=Lease(job.id, row.fence), queue=job.queue, task=job.task, args=job.args, attempt=job.attempt,
+        errors=job.errors, crashes=job.crashes, max_attempts=job.max_attempts, priority=job.priority, key=job.key,
+        owner=job.owner, label=job.label, tags=job.tags, meta=job.meta, timeout=job.timeout, worker=loser,
+        expired=expired, cancelling=job.state is State.CANCELLING, cancel_reason=job.cancel_reason,
+        created_at=job.created_at,
+    )  # fmt: skip
+
+
+def _cancelled(reason: str | None) -> Failure:
+    return Failure("Cancelled", reason or "cancelled", "cancelled")
+
+
+def _status(queue: str, paused: bool, jobs: list[Job], cards: list[WorkerCard], now: float) -> QueueStatus:
+    waiting = [job for job in jobs if job.state is State.QUEUED]
+    cards = [card for card in cards if queue in card.queues]
+    known = {task for card in cards for task in card.tasks}
+    return QueueStatus(
+        queue=queue,
+        paused=paused,
+        counts=tally(jobs),
+        oldest=max((max(0.0, now - (job.run_at or now)) for job in waiting), default=None),
+        slots=sum(card.queues[queue] for card in cards),
+        workers=len(cards),
+        in_rate=sum(job.created_at >= now - RATE_WINDOW for job in jobs),
+        out_rate=sum(job.finished_at is not None and job.finished_at >= now - RATE_WINDOW for job in jobs),
+        unroutable=dict(Counter(job.task for job in waiting if job.task not in known)) if cards else {},
+    )
