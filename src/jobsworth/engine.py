@@ -219,5 +219,3 @@ class Engine(Protocol):
     async def doctor(self) -> list[tuple[str, str, str]]:
         """Findings as (level, subject, text); level is ok, warn or error. Prints the durability achieved."""
         ...
-
-

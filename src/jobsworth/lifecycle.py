@@ -24,7 +24,7 @@ class Settlement(msgspec.Struct, frozen=True):
     """What an engine writes when a run ends. Pure data: the deciding is already done.
 
     if_cancelling: where the job goes instead when somebody asked it to stop meanwhile.
-    outcome:       the attempt's word in the history: succeeded, failed, timed_out, snoozed, cancelled, released, lost...
+    outcome:       the attempt's word in the history: succeeded, failed, timed_out, snoozed, cancelled, released, lost…
     refund:        the attempt is not counted (its number is used again).
     """
 
@@ -68,7 +68,7 @@ CANCEL = Move(
 )
 REDRIVE = Move(
     name="redrive",
-    to={state: State.QUEUED for state in (State.FAILED, State.CANCELLED, State.COMPLETED)},
+    to=dict.fromkeys((State.FAILED, State.CANCELLED, State.COMPLETED), State.QUEUED),
     renews=True,
 )
 RUN_NOW = Move(name="run_now", to={State.SCHEDULED: State.QUEUED})
@@ -137,9 +137,7 @@ def _after_crash(
     delay = 0.0 if crashes == 1 else retry.delay(crashes - 1, draw)
     target = State.SCHEDULED if delay > 0 else State.QUEUED
     why = Failure("WorkerLost", detail, "crashed")
-    return Settlement(
-        claim.lease, target, "lost", State.CANCELLED, delay, crashes=1, failure=why, progress=progress
-    )
+    return Settlement(claim.lease, target, "lost", State.CANCELLED, delay, crashes=1, failure=why, progress=progress)
 
 
 def gives_up(settlement: Settlement) -> bool:
