@@ -1,0 +1,158 @@
+"""The embedded engine: one SQLite file, shared by any number of processes on one machine.
+
+Blocking: its coroutines never suspend. The bridge runs them in place for sync callers and in a thread for async ones.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from ...bell import Bell
+from ...clock import Clock, system_clock
+from ...engine import Heard, Pulse, QueueSettings, QueueStatus, Turn, Want, Where, WorkerCard
+from ...errors import QueueFull
+from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
+from ...lifecycle import Move, Settlement
+from . import desk, doctor, figures, intake, life
+from .keeper import Keeper
+from .store import Store
+from .watch import Watch
+
+_engines: weakref.WeakSet[SqliteEngine] = weakref.WeakSet()
+
+
+class SqliteEngine:
+    """Jobs in the SQLite file at `path`, created on first use.
+
+    Acknowledged enqueues are fsynced (synchronous=FULL). Claims and endings commit without fsync: a power cut may undo
+    the last of them, so a job runs again, but never loses a job; a killed process loses nothing at all.
+    """
+
+    blocking = True
+
+    def __init__(self, path: str | Path, *, clock: Clock = system_clock) -> None:
+        self.path = Path(path).absolute()
+        self._clock = clock
+        self._start()
+        _engines.add(self)
+
+    def __repr__(self) -> str:
+        return f"SqliteEngine({str(self.path)!r})"
+
+    def _start(self) -> None:
+        self._store = Store(self.path)
+        self._bell = Bell()
+        self._keeper = Keeper(self._store)
+        self._watch = Watch(self._store, self._bell)
+        self._store.on_commit = self._keeper.touched
+
+    async def open(self) -> None:
+        self._store.open()
+
+    async def close(self) -> None:
+        self._keeper.stop()
+        self._store.close()
+
+    async def enqueue(self, wishes: Sequence[Sequence[NewJob]]) -> list[list[Receipt] | QueueFull]:
+        now = self._clock()
+        with self._store.writing(durable=True) as connection:
+            answers = [intake.store(connection, jobs, now) for jobs in wishes]
+        self._bell.ring()
+        return answers
+
+    async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
+        now = self._clock()
+        if not settle:
+            with self._store.glancing() as connection:
+                busy, due = life.something_to_do(connection, want, now)
+            if not busy:
+                return Turn([], [], due)
+        with self._store.writing(durable=False) as connection:
+            answer = life.turn(connection, worker, settle, want, lease, now)
+        if settle:
+            self._bell.ring()
+        return answer
+
+    async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
+        now = self._clock()
+        with self._store.writing(durable=False) as connection:
+            desk.keep_card(connection, card, lease, now)
+            return life.pulse(connection, pulses, lease, now)
+
+    async def hear(self, leases: Sequence[Lease]) -> Heard:
+        with self._store.glancing() as connection:
+            return Heard(life.asked(connection, leases), life.lost(connection, leases))
+
+    async def reclaim(self, limit: int, *, worker: WorkerId, lease: float) -> list[Claim]:
+        now = self._clock()
+        with self._store.glancing() as connection:
+            if connection.execute(life.EXPIRED, (now,)).fetchone() is None:
+                return []
+        with self._store.writing(durable=False) as connection:
+            return life.reclaim(connection, limit, lease, now)
+
+    async def move(self, where: Where, move: Move) -> list[JobId]:
+        now = self._clock()
+        with self._store.writing(durable=True) as connection:
+            moved = desk.move(connection, where, move, now)
+        self._bell.ring()
+        return moved
+
+    async def delete(self, where: Where) -> int:
+        with self._store.writing(durable=False) as connection:
+            return desk.delete(connection, where, self._clock())
+
+    async def configure(self, queue: str, settings: QueueSettings) -> None:
+        with self._store.writing(durable=True) as connection:
+            desk.configure(connection, queue, settings)
+        self._bell.ring()
+
+    async def find(self, where: Where) -> list[Job]:
+        with self._store.reading() as connection:
+            return desk.find(connection, where, self._clock())
+
+    async def count(self, where: Where) -> int:
+        with self._store.reading() as connection:
+            return desk.count(connection, where, self._clock())
+
+    async def queues(self, names: Iterable[str] | None = None) -> list[QueueStatus]:
+        with self._store.reading() as connection:
+            return figures.queues(connection, names, self._clock())
+
+    async def workers(self) -> list[WorkerCard]:
+        with self._store.reading() as connection:
+            return desk.workers(connection, self._clock())
+
+    async def sign_off(self, worker: WorkerId) -> None:
+        with self._store.writing(durable=False) as connection:
+            connection.execute("DELETE FROM jobsworth_workers WHERE id = ?", (worker,))
+
+    async def upkeep(self) -> None:
+        now = self._clock()
+        with self._store.glancing() as connection:
+            gone = connection.execute("SELECT 1 FROM jobsworth_workers WHERE gone_at <= ?", (now,)).fetchone()
+        if gone is not None:
+            with self._store.writing(durable=False) as connection:
+                connection.execute("DELETE FROM jobsworth_workers WHERE gone_at <= ?", (now,))
+
+    def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
+        stop = self._bell.listen(ring)
+        self._watch.start()
+        return stop
+
+    async def doctor(self) -> list[tuple[str, str, str]]:
+        return doctor.findings(self._store)
+
+
+def _after_fork() -> None:
+    """A forked child must not touch its parent's connections, nor believe in threads it does not have."""
+    for engine in list(_engines):
+        engine._store.forget()  # noqa: SLF001
+        engine._start()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,126 @@
+"""Queues in numbers, read off the jobs' own indexes; nothing is counted apart, so nothing can drift."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from ...engine import QueueStatus, WorkerCard
+from ...job import State
+from .desk import workers
+from .rows import STATES, as_json_list
+
+# Each partial index's own condition: a query that repeats it reads that index and nothing else.
+READY, CRASHED = "state = 1 AND crashes = 0", "state = 1 AND crashes > 0"
+GROUPS = ("state = 0", READY, CRASHED, "state IN (2, 3)", "state IN (4, 5, 6)")
+EXACT_BELOW = 10_000  # waiting jobs up to which the oldest is looked up among all of them
+OLDEST = (
+    "SELECT min(run_at) FROM (SELECT run_at FROM jobsworth_jobs WHERE {group} AND queue = ?"
+    f" ORDER BY priority DESC, seq LIMIT {EXACT_BELOW})"
+)
+
+
+def queues(connection: sqlite3.Connection, names: Iterable[str] | None, now: float) -> list[QueueStatus]:
+    """Each queue in numbers; those in use when no names are given."""
+    cards = workers(connection, now)
+    paused = dict(connection.execute("SELECT name, paused FROM jobsworth_queues").fetchall())
+    if names is None:
+        found = set(paused) | {queue for card in cards for queue in card.queues} | _in_use(connection)
+    else:
+        found = set(names)
+    recent = _first_since(connection, now - 60)
+    return [_queue(connection, name, bool(paused.get(name)), cards, recent, now) for name in sorted(found)]
+
+
+def _in_use(connection: sqlite3.Connection) -> set[str]:
+    """Names of queues that hold jobs: a hop per name along each index rather than a walk over every job."""
+    found: set[str] = set()
+    finals = [f"state IN (4, 5, 6) AND state = {code}" for code in (4, 5, 6)]
+    for group in (READY, CRASHED, *finals):
+        name: str | None = ""
+        while name is not None:
+            (name,) = connection.execute(
+                f"SELECT min(queue) FROM jobsworth_jobs WHERE {group} AND queue > ?",  # noqa: S608
+                (name,),
+            ).fetchone()
+            if name is not None:
+                found.add(name)
+    for group in ("state = 0", "state IN (2, 3)"):
+        rows = connection.execute(f"SELECT DISTINCT queue FROM jobsworth_jobs WHERE {group}")  # noqa: S608
+        found.update(queue for (queue,) in rows)
+    return found
+
+
+def _queue(
+    connection: sqlite3.Connection, name: str, paused: bool, cards: list[WorkerCard], recent: int, now: float
+) -> QueueStatus:
+    mine = [card for card in cards if name in card.queues]
+    oldest = _oldest(connection, name)
+    (arrived,) = connection.execute(
+        "SELECT count(*) FROM jobsworth_jobs WHERE seq >= ? AND queue = ? AND created_at >= ?", (recent, name, now - 60)
+    ).fetchone()
+    (ended,) = connection.execute(
+        "SELECT count(*) FROM jobsworth_jobs WHERE state IN (4, 5, 6) AND queue = ? AND finished_at >= ?",
+        (name, now - 60),
+    ).fetchone()
+    return QueueStatus(
+        queue=name,
+        paused=paused,
+        counts=_counts(connection, name),
+        oldest=None if oldest is None else max(0.0, now - oldest),
+        slots=sum(card.queues[name] for card in mine),
+        workers=len(mine),
+        in_rate=arrived,
+        out_rate=ended,
+        unroutable=_unroutable(connection, name, mine),
+    )
+
+
+def _counts(connection: sqlite3.Connection, queue: str) -> dict[State, int]:
+    counts: dict[State, int] = {}
+    for group in GROUPS:
+        for code, number in connection.execute(
+            f"SELECT state, count(*) FROM jobsworth_jobs WHERE {group} AND queue = ? GROUP BY state",  # noqa: S608
+            (queue,),
+        ):
+            counts[STATES[code]] = counts.get(STATES[code], 0) + number
+    return counts
+
+
+def _oldest(connection: sqlite3.Connection, queue: str) -> float | None:
+    """When the longest-waiting queued job became ready; among the next EXACT_BELOW ones when there are more."""
+    found = [connection.execute(OLDEST.format(group=group), (queue,)).fetchone()[0] for group in (READY, CRASHED)]
+    return min((moment for moment in found if moment is not None), default=None)
+
+
+def _first_since(connection: sqlite3.Connection, moment: float) -> int:
+    """The first row created at or after a moment, by halving: rows are numbered in the order they came."""
+    low, high = connection.execute(
+        "SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) + 1 FROM jobsworth_jobs"
+    ).fetchone()
+    while low < high:
+        middle = (low + high) // 2
+        row = connection.execute(
+            "SELECT seq, created_at FROM jobsworth_jobs WHERE seq >= ? ORDER BY seq LIMIT 1", (middle,)
+        ).fetchone()
+        if row is None or row[1] >= moment:
+            high = middle
+        else:
+            low = int(row[0]) + 1
+    return int(low)
+
+
+def _unroutable(connection: sqlite3.Connection, queue: str, cards: list[WorkerCard]) -> dict[str, int]:
+    """Queued jobs by task, of tasks that none of the queue's live workers knows."""
+    if not cards:
+        return {}
+    known = as_json_list(tuple(sorted({task for card in cards for task in card.tasks})))
+    found: dict[str, int] = {}
+    for group in (READY, CRASHED):
+        for task, number in connection.execute(
+            f"SELECT task, count(*) FROM jobsworth_jobs WHERE {group} AND queue = ?"  # noqa: S608
+            " AND task NOT IN (SELECT value FROM json_each(?)) GROUP BY task",
+            (queue, known),
+        ):
+            found[task] = found.get(task, 0) + number
+    return found

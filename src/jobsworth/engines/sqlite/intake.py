@@ -1,0 +1,83 @@
+"""Enqueue: storing wishes. Each caller's batch is stored whole or not at all; many batches share one commit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from ...errors import QueueFull
+from ...job import NewJob, Receipt
+from .rows import EXTRA_COLUMNS, PLAIN_COLUMNS, full_row, is_plain, plain_row
+
+INLINE_BYTES = 4096  # larger arguments live apart, so that claims and endings do not rewrite them
+
+
+def _insert(columns: str) -> str:
+    marks = ", ".join("?" * (columns.count(",") + 1))
+    return f"INSERT INTO jobsworth_jobs ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+
+
+PLAIN = _insert(PLAIN_COLUMNS)
+FULL = _insert(f"{PLAIN_COLUMNS}, {EXTRA_COLUMNS}")
+PAYLOAD = "INSERT INTO jobsworth_payloads (seq, args) VALUES (?, ?)"
+# Waiting jobs of a queue, counted no further than needed; one part per partial index.
+ROOM = " + ".join(
+    f"(SELECT count(*) FROM (SELECT 1 FROM jobsworth_jobs WHERE {state} AND queue = ?1 LIMIT ?2))"  # noqa: S608
+    for state in ("state = 0", "state = 1 AND crashes = 0", "state = 1 AND crashes > 0")
+)
+HOLDER = "SELECT id FROM jobsworth_jobs WHERE task = ? AND key = ? AND state IN (0, 1, 2, 3)"
+KNOWN = "SELECT 1 FROM jobsworth_jobs WHERE id = ?"
+
+
+def store(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: float) -> list[Receipt] | QueueFull:
+    """Store one batch, or refuse it whole."""
+    if not any(job.max_size is not None for job in jobs):
+        return _store(connection, jobs, now)
+    connection.execute("SAVEPOINT batch")
+    receipts = _store(connection, jobs, now)
+    full = _overflow(connection, jobs)
+    if full is not None:
+        connection.execute("ROLLBACK TO batch")
+    connection.execute("RELEASE batch")
+    return full or receipts
+
+
+def _store(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: float) -> list[Receipt]:
+    if len(jobs) > 1 and all(is_plain(job) and len(job.args) <= INLINE_BYTES for job in jobs):
+        connection.execute("SAVEPOINT bulk")
+        rows = [plain_row(job, now, job.args) for job in jobs]
+        stored = connection.executemany(PLAIN, rows).rowcount
+        if stored != len(jobs):  # some id was there already; find out which, one by one
+            connection.execute("ROLLBACK TO bulk")
+        connection.execute("RELEASE bulk")
+        if stored == len(jobs):
+            return [Receipt(job.id) for job in jobs]
+    return [_store_one(connection, job, now) for job in jobs]
+
+
+def _store_one(connection: sqlite3.Connection, job: NewJob, now: float) -> Receipt:
+    args = job.args if len(job.args) <= INLINE_BYTES else None
+    if is_plain(job):
+        done = connection.execute(PLAIN, plain_row(job, now, args))
+    else:
+        done = connection.execute(FULL, full_row(job, now, args))
+    if done.rowcount == 1:
+        if args is None:
+            connection.execute(PAYLOAD, (done.lastrowid, job.args))
+        return Receipt(job.id)
+    if connection.execute(KNOWN, (job.id,)).fetchone() is not None:
+        return Receipt(job.id, created=False)
+    (holder,) = connection.execute(HOLDER, (job.task, job.key)).fetchone()
+    return Receipt(holder, created=False)
+
+
+def _overflow(connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> QueueFull | None:
+    """What is wrong if a queue now holds more waiting jobs than it has room for."""
+    for queue, room in {job.queue: job.max_size for job in jobs if job.max_size is not None}.items():
+        (waiting,) = connection.execute(f"SELECT {ROOM}", (queue, room + 1)).fetchone()
+        if waiting > room:
+            return QueueFull(
+                f"queue {queue!r} is full: its max_size is {room} waiting jobs",
+                hint="try again later, add workers, or raise max_size; nothing of this call was stored",
+            )
+    return None

@@ -1,0 +1,225 @@
+"""The life of a running job: turn, pulse, hear, reclaim. Every write here is fenced by the lease."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ...engine import Heard, Pulse, Turn, Want
+from ...job import FINAL, Attempt, CancelRequest, Claim, Lease, State
+from ...lifecycle import Settlement
+from .rows import CLAIM_COLUMNS, CODES, claim_from, encode
+
+HISTORY = 50  # recorded attempts kept per job
+PROMOTE = 1000  # scheduled jobs made ready per turn, so that a million due at once hold nobody up
+
+NEXT_DUE = "SELECT run_at FROM jobsworth_jobs WHERE state = 0 ORDER BY run_at LIMIT 1"
+PROMOTION = (
+    "UPDATE jobsworth_jobs SET state = 1, version = version + 1, updated_at = ?1 WHERE seq IN"
+    f" (SELECT seq FROM jobsworth_jobs WHERE state = 0 AND run_at <= ?1 ORDER BY run_at LIMIT {PROMOTE})"
+)
+PAUSED = "SELECT name FROM jobsworth_queues WHERE paused"
+PAYLOAD = "SELECT args FROM jobsworth_payloads WHERE seq = ?"
+# The common ending, made as narrow as it can be: success without anything else to say.
+SUCCESS = (
+    "UPDATE jobsworth_jobs SET state = 4, result = ?, finished_at = ?, updated_at = ?, lease_until = NULL,"
+    " failure = NULL, version = version + 1 WHERE seq = ? AND fence = ? AND state IN (2, 3)"
+)
+HELD_ROW = (
+    "SELECT state, attempt, worker, started_at FROM jobsworth_jobs WHERE seq = ? AND fence = ? AND state IN (2, 3)"
+)
+ENDING = (
+    "UPDATE jobsworth_jobs SET state = ?, attempt = attempt - ?, errors = errors + ?, crashes = crashes + ?,"
+    " run_at = coalesce(?, run_at), started_at = ?, finished_at = ?, updated_at = ?, lease_until = NULL, worker = ?,"
+    " progress = coalesce(?, progress), result = ?, failure = coalesce(?, failure), version = version + 1"
+    " WHERE seq = ? AND fence = ?"
+)
+RECORD = "INSERT OR REPLACE INTO jobsworth_attempts (job, fence, record) VALUES (?, ?, ?)"
+FORGET = (
+    "DELETE FROM jobsworth_attempts WHERE job = ?1 AND fence <="
+    f" (SELECT fence FROM jobsworth_attempts WHERE job = ?1 ORDER BY fence DESC LIMIT 1 OFFSET {HISTORY})"
+)
+RENEW = "UPDATE jobsworth_jobs SET lease_until = ? WHERE seq = ? AND fence = ? AND state IN (2, 3)"
+TELL = (
+    "UPDATE jobsworth_jobs SET lease_until = ?, progress = ?, updated_at = ?, version = version + 1"
+    " WHERE seq = ? AND fence = ? AND state IN (2, 3)"
+)
+STILL = "SELECT 1 FROM jobsworth_jobs WHERE seq = ? AND fence = ? AND state IN (2, 3)"
+ASKED = "SELECT seq, id, cancel_reason, cancel_grace FROM jobsworth_jobs WHERE state IN (2, 3) AND state = 3"
+EXPIRED = "SELECT 1 FROM jobsworth_jobs WHERE state IN (2, 3) AND lease_until <= ? LIMIT 1"
+TAKE_OVER = (
+    "UPDATE jobsworth_jobs SET fence = fence + 1, lease_until = ? WHERE seq IN (SELECT seq FROM jobsworth_jobs"
+    f" WHERE state IN (2, 3) AND lease_until <= ? ORDER BY lease_until LIMIT ?) RETURNING {CLAIM_COLUMNS}"
+)
+
+_taking: dict[tuple[bool, int], str] = {}
+_ready: dict[int, str] = {}
+
+
+def _claim_statement(crashed: bool, tasks: int) -> str:
+    statement = _taking.get((crashed, tasks))
+    if statement is None:
+        marks = ", ".join("?" * tasks)
+        statement = _taking[crashed, tasks] = (
+            "UPDATE jobsworth_jobs SET state = 2, attempt = attempt + 1, fence = fence + 1, worker = ?,"
+            " lease_until = ?, started_at = ?, updated_at = ?, progress = NULL, version = version + 1 WHERE seq IN"
+            f" (SELECT seq FROM jobsworth_jobs WHERE state = 1 AND crashes {'>' if crashed else '='} 0 AND queue = ?"
+            f" AND task IN ({marks}) ORDER BY priority DESC, seq LIMIT ?) RETURNING {CLAIM_COLUMNS}"
+        )
+    return statement
+
+
+def something_to_do(connection: sqlite3.Connection, want: Sequence[Want], now: float) -> tuple[bool, float | None]:
+    """Without taking the write lock: may a claim find anything? And the seconds until the next job is due."""
+    row = connection.execute(NEXT_DUE).fetchone()
+    due = None if row is None else max(0.0, row[0] - now)
+    if due == 0.0:
+        return True, due
+    for each in want:
+        statement = _ready.get(len(each.tasks))
+        if statement is None:
+            marks = ", ".join("?" * len(each.tasks))
+            tail = f"AND queue = ? AND task IN ({marks})"
+            statement = _ready[len(each.tasks)] = (
+                f"SELECT EXISTS (SELECT 1 FROM jobsworth_jobs WHERE state = 1 AND crashes = 0 {tail}),"  # noqa: S608
+                f" EXISTS (SELECT 1 FROM jobsworth_jobs WHERE state = 1 AND crashes > 0 {tail})"
+            )
+        fresh, crashed = connection.execute(statement, (each.queue, *each.tasks) * 2).fetchone()
+        if fresh or (crashed and each.crashed):
+            return True, due
+    return False, due
+
+
+def turn(
+    connection: sqlite3.Connection,
+    worker: str,
+    settlements: Sequence[Settlement],
+    want: Sequence[Want],
+    lease: float,
+    now: float,
+) -> Turn:
+    """Write down the endings, then claim."""
+    refused = settle(connection, settlements, now) if settlements else []
+    row = connection.execute(NEXT_DUE).fetchone()
+    if row is not None and row[0] <= now:
+        connection.execute(PROMOTION, (now,))
+        row = connection.execute(NEXT_DUE).fetchone()
+    due = None if row is None else max(0.0, row[0] - now)
+    claims: list[Claim] = []
+    if want:
+        paused = {name for (name,) in connection.execute(PAUSED)}
+        for each in want:
+            if each.queue not in paused and each.limit > 0:
+                claims += _claim(connection, worker, each, lease, now)
+    return Turn(claims, refused, due)
+
+
+def _claim(connection: sqlite3.Connection, worker: str, want: Want, lease: float, now: float) -> list[Claim]:
+    first = (worker, now + lease, now, now, want.queue, *want.tasks)
+    tasks = len(want.tasks)
+    found: list[tuple[Any, ...]] = []
+    if want.crashed:
+        found = connection.execute(_claim_statement(True, tasks), (*first, 1)).fetchall()
+    fresh = connection.execute(_claim_statement(False, tasks), (*first, want.limit - len(found))).fetchall()
+    # RETURNING promises no order. Columns 0 and 10 are seq and priority.
+    fresh.sort(key=lambda row: (-row[10], row[0]))
+    return [claim_from(with_args(connection, row), now) for row in (*found, *fresh)]
+
+
+def with_args(connection: sqlite3.Connection, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The row with its arguments, fetched from apart if they are large. Column 5 of CLAIM_COLUMNS."""
+    if row[5] is not None:
+        return row
+    (args,) = connection.execute(PAYLOAD, (row[0],)).fetchone()
+    return (*row[:5], args, *row[6:])
+
+
+def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], now: float) -> list[str]:
+    """Write endings; returns the ids whose lease was lost."""
+    plain = [each for each in settlements if each.target is State.COMPLETED and each.progress is None]
+    refused: list[str] = []
+    if plain:
+        connection.execute("SAVEPOINT endings")
+        rows = [(each.result, now, now, each.lease.row, each.lease.fence) for each in plain]
+        written = connection.executemany(SUCCESS, rows).rowcount
+        if written != len(plain):  # some lease was lost: undo, and find out which, one by one
+            connection.execute("ROLLBACK TO endings")
+        connection.execute("RELEASE endings")
+        if written == len(plain):
+            if len(plain) == len(settlements):
+                return refused
+            settlements = [each for each in settlements if each.target is not State.COMPLETED or each.progress]
+    for each in settlements:
+        if not _settle_one(connection, each, now):
+            refused.append(each.lease.job_id)
+    return refused
+
+
+def _settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) -> bool:
+    lease = ending.lease
+    row = connection.execute(HELD_ROW, (lease.row, lease.fence)).fetchone()
+    if row is None:
+        return False
+    code, attempt, worker, started_at = row
+    target = ending.if_cancelling if code == CODES[State.CANCELLING] else ending.target
+    outcome = ending.outcome
+    final = target in FINAL
+    if outcome != "succeeded":
+        record = Attempt(attempt, worker, started_at, now, outcome, ending.failure)
+        connection.execute(RECORD, (lease.row, lease.fence, encode(record)))
+        connection.execute(FORGET, (lease.row,))
+    connection.execute(
+        ENDING,
+        (
+            CODES[target], int(ending.refund), ending.errors, ending.crashes,
+            now + ending.delay if target is State.SCHEDULED else None,
+            None if ending.refund and attempt <= 1 else started_at,
+            now if final else None, now, worker if final else None,
+            encode(ending.progress), ending.result, encode(ending.failure), lease.row, lease.fence,
+        ),
+    )  # fmt: skip
+    if target is State.COMPLETED:
+        connection.execute("UPDATE jobsworth_jobs SET failure = NULL WHERE seq = ?", (lease.row,))
+    return True
+
+
+def pulse(connection: sqlite3.Connection, pulses: Sequence[Pulse], lease: float, now: float) -> Heard:
+    """Renew leases and store progress."""
+    until = now + lease
+    silent = [(until, each.lease.row, each.lease.fence) for each in pulses if each.progress is None]
+    telling = [
+        (until, encode(each.progress), now, each.lease.row, each.lease.fence)
+        for each in pulses
+        if each.progress is not None
+    ]
+    written = connection.executemany(RENEW, silent).rowcount if silent else 0
+    written += connection.executemany(TELL, telling).rowcount if telling else 0
+    leases = [each.lease for each in pulses]
+    return Heard(asked(connection, leases), [] if written == len(pulses) else lost(connection, leases))
+
+
+def asked(connection: sqlite3.Connection, leases: Iterable[Lease]) -> list[CancelRequest]:
+    """Which of these were asked to stop."""
+    mine = {lease.row: lease.fence for lease in leases}
+    return [
+        CancelRequest(id_, reason, grace)
+        for seq, id_, reason, grace in connection.execute(ASKED).fetchall()
+        if seq in mine
+    ]
+
+
+def lost(connection: sqlite3.Connection, leases: Iterable[Lease]) -> list[str]:
+    """Which of these no longer hold."""
+    return [
+        lease.job_id
+        for lease in leases
+        if connection.execute(STILL, (lease.row, lease.fence)).fetchone() is None
+    ]
+
+
+def reclaim(connection: sqlite3.Connection, limit: int, lease: float, now: float) -> list[Claim]:
+    """Take over expired leases."""
+    rows = connection.execute(TAKE_OVER, (now + lease, now, limit)).fetchall()
+    rows.sort(key=lambda row: row[0])
+    return [claim_from(with_args(connection, row), now) for row in rows]

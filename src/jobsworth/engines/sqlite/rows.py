@@ -1,0 +1,127 @@
+"""Rows to values and back. The only place that knows the order of columns."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from ...errors import CorruptRow
+from ...job import FINAL, HELD, Attempt, Claim, Failure, Job, Lease, NewJob, Progress, State
+
+STATES = (
+    State.SCHEDULED, State.QUEUED, State.RUNNING, State.CANCELLING, State.COMPLETED, State.FAILED, State.CANCELLED,
+)  # fmt: skip
+CODES = {state: code for code, state in enumerate(STATES)}
+
+_to_json = msgspec.json.Encoder().encode
+_progress = msgspec.json.Decoder(Progress).decode
+_failure = msgspec.json.Decoder(Failure).decode
+_attempt = msgspec.json.Decoder(Attempt).decode
+_tags = msgspec.json.Decoder(tuple[str, ...]).decode
+
+PLAIN_COLUMNS = "id, state, queue, task, args, max_attempts, run_at, created_at"
+EXTRA_COLUMNS = (
+    "updated_at, finished_at, version, priority, key, owner, label, tags, meta, timeout, expires_at, failure"
+)
+CLAIM_COLUMNS = (
+    "seq, id, fence, queue, task, args, attempt, errors, crashes, max_attempts, priority, key, owner, label, tags,"
+    " meta, timeout, worker, expires_at, state, cancel_reason, created_at"
+)
+JOB_COLUMNS = (
+    "seq, state, fence, attempt, errors, crashes, version, priority, max_attempts, started_at, finished_at,"
+    " updated_at, worker, progress, id, queue, task, created_at, run_at, key, owner, label, tags, meta, timeout,"
+    " expires_at, cancel_asked, cancel_reason, failure, result, args"
+)
+
+
+def encode(value: Progress | Failure | Attempt | None) -> str | None:
+    """A small value as the JSON text kept in a column (text, because SQLite's JSON functions refuse blobs)."""
+    return None if value is None else _to_json(value).decode()
+
+
+def is_plain(job: NewJob) -> bool:
+    """True when the job uses none of the options that have columns of their own."""
+    return not (
+        job.priority or job.key or job.owner or job.label or job.tags or job.meta or job.timeout is not None
+        or job.expires is not None or job.expires_at is not None or job.failure
+    )  # fmt: skip
+
+
+def plain_row(job: NewJob, now: float, args: bytes | None) -> tuple[Any, ...]:
+    """Values for PLAIN_COLUMNS."""
+    run_at = moment(job.delay, job.run_at, now)
+    return (job.id, 0 if run_at > now else 1, job.queue, job.task, args, job.max_attempts, run_at, now)
+
+
+def full_row(job: NewJob, now: float, args: bytes | None) -> tuple[Any, ...]:
+    """Values for PLAIN_COLUMNS, then EXTRA_COLUMNS."""
+    plain = plain_row(job, now, args)
+    dead = job.failure is not None
+    if dead:
+        plain = (plain[0], CODES[State.FAILED], *plain[2:])
+    expires_at = job.expires_at if job.expires is None else now + job.expires
+    tags = _to_json(job.tags).decode() if job.tags else None
+    return (
+        *plain, now, now if dead else None, 0, job.priority, job.key, job.owner, job.label, tags,
+        job.meta, job.timeout, expires_at, encode(job.failure),
+    )  # fmt: skip
+
+
+def moment(delay: float, run_at: float | None, now: float) -> float:
+    """When a job may start: the moment asked for, or `delay` seconds from now."""
+    if run_at is not None:
+        return max(run_at, now)
+    return now + delay if delay > 0 else now
+
+
+def claim_from(row: tuple[Any, ...], now: float) -> Claim:
+    """A Claim from CLAIM_COLUMNS."""
+    (seq, id_, fence, queue, task, args, attempt, errors, crashes, max_attempts, priority, key, owner, label, tags,
+     meta, timeout, worker, expires_at, state, cancel_reason, created_at) = row  # fmt: skip
+    return Claim(
+        lease=Lease(id_, fence, seq), queue=queue, task=task, args=args, attempt=attempt, errors=errors,
+        crashes=crashes, max_attempts=max_attempts, priority=priority, key=key, owner=owner, label=label,
+        tags=() if tags is None else _tags(tags), meta=meta, timeout=timeout, worker=worker,
+        expired=expires_at is not None and expires_at <= now, cancelling=state == 3, cancel_reason=cancel_reason,
+        created_at=created_at,
+    )  # fmt: skip
+
+
+def job_from(row: tuple[Any, ...], history: list[str]) -> Job:
+    """A Job from JOB_COLUMNS and its recorded attempts, oldest first."""
+    (_, code, _, attempt, errors, crashes, version, priority, max_attempts, started_at, finished_at, updated_at, worker,
+     progress, id_, queue, task, created_at, run_at, key, owner, label, tags, meta, timeout, expires_at, cancel_asked,
+     cancel_reason, failure, result, args) = row  # fmt: skip
+    try:
+        state = STATES[code]
+        attempts = [_attempt(record) for record in history]
+        if state in HELD:
+            attempts.append(Attempt(attempt, worker, started_at))
+        elif state is State.COMPLETED:
+            attempts.append(Attempt(attempt, worker, started_at, finished_at, "succeeded"))
+        return Job(
+            id=id_, queue=queue, task=task, state=state, args=bytes(args), priority=priority, attempt=attempt,
+            errors=errors, crashes=crashes, max_attempts=max_attempts, key=key, owner=owner, label=label,
+            tags=() if tags is None else _tags(tags), meta=meta, timeout=timeout, created_at=created_at,
+            updated_at=created_at if updated_at is None else updated_at, run_at=run_at, started_at=started_at,
+            finished_at=finished_at, expires_at=expires_at, worker=worker,
+            progress=None if progress is None else _progress(progress), result=result,
+            failure=None if failure is None else _failure(failure), cancel_reason=cancel_reason,
+            cancel_requested=bool(cancel_asked), version=version, attempts=tuple(attempts),
+        )  # fmt: skip
+    except (msgspec.MsgspecError, TypeError, ValueError, IndexError) as exc:
+        raise CorruptRow(
+            f"the stored job {id_!r} cannot be read: {exc}", hint="the row is kept as it is; `jobsworth doctor` looks"
+        ) from exc
+
+
+def is_final(code: int) -> bool:
+    """True for the codes of final states."""
+    return STATES[code] in FINAL
+
+
+def as_json_list(values: tuple[str, ...]) -> str:
+    """Values as one SQL parameter for json_each()."""
+    return json.dumps(values)

@@ -1,0 +1,224 @@
+"""One SQLite file, opened for one process: a writer, a reader, and the lock between threads.
+
+SQLite lets one process write at a time, so one writer connection per process guarded by a thread lock is all there is
+to share, and it is fairer than threads that busy-wait for each other. Write transactions are short and take SQLite's
+lock at BEGIN IMMEDIATE, so a transaction that has begun never fails half way for want of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from ...errors import EngineUnavailable
+from . import migrate
+from .faults import translate
+from .filesystem import refuse_network
+
+LOCK_PATIENCE = 30.0  # seconds to wait for another process's write lock before EngineUnavailable
+_STEP = 0.02  # seconds SQLite itself waits before we add our own jitter
+_PRAGMAS = (
+    "PRAGMA foreign_keys = OFF",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -16384",
+    f"PRAGMA busy_timeout = {int(_STEP * 1000)}",
+    # Checkpoints are made by keeper.py, away from anybody's commit.
+    "PRAGMA wal_autocheckpoint = 0",
+    "PRAGMA journal_size_limit = 1048576",
+)
+T = TypeVar("T")
+# A connection must not cross fork(); closing it in the child would drop the parent's locks. So it is kept, unused.
+_left_behind: list[sqlite3.Connection] = []
+
+
+class Store:
+    """The file. `writing()` and `reading()` give a connection for one transaction; both are safe from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.on_commit: Callable[[], None] = lambda: None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.RLock()
+        self._read_lock = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._durable = True
+        self._seen_version = -1
+
+    def open(self) -> None:
+        """Open the file, refuse what cannot be trusted, and bring the schema up to date."""
+        with self._lock, self._faults():
+            if self._writer is not None:
+                return
+            refuse_network(self.path)
+            writer = self._connect()
+            try:
+                self._prepare(writer)
+            except BaseException:
+                writer.close()
+                raise
+            self._writer, self._durable = writer, True
+
+    def close(self) -> None:
+        """Close both connections; SQLite checkpoints when the last process does."""
+        with self._lock, self._read_lock, self._faults():
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._writer = None
+
+    @contextlib.contextmanager
+    def writing(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
+        """One write transaction, committed at the end, rolled back on any exception.
+
+        durable: the commit is on disk (fsync) when this returns. Without, a power cut may undo it, a killed process
+        never does.
+        """
+        with self._lock, self._faults():
+            if self._writer is None:
+                self.open()
+            connection = self._writer
+            assert connection is not None
+            if durable is not self._durable:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
+            self._begin(connection)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException as exc:
+                self._roll_back(connection, exc)
+                raise
+        self.on_commit()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One read transaction: a consistent view that blocks no writer."""
+        if self._writer is None:
+            self.open()
+        with self._read_lock, self._faults():
+            if self._reader is None:
+                self._reader = self._connect()
+            connection = self._reader
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def glancing(self) -> Iterator[sqlite3.Connection]:
+        """The writer's connection for single cheap reads outside any transaction."""
+        with self._lock, self._faults():
+            if self._writer is None:
+                self.open()
+            assert self._writer is not None
+            yield self._writer
+
+    def changed_elsewhere(self) -> bool:
+        """True if another process has committed since the last call. Costs microseconds; never waits.
+
+        The writer's own commits do not count: `PRAGMA data_version` only moves for other connections' work, and all of
+        this process's writes go through this one.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False  # we are writing; the next look will tell
+        try:
+            if self._writer is None:
+                return False
+            with self._faults():
+                (seen,) = self._writer.execute("PRAGMA data_version").fetchone()
+            changed, self._seen_version = seen != self._seen_version, seen
+            return bool(changed)
+        finally:
+            self._lock.release()
+
+    def connect(self) -> sqlite3.Connection:
+        """A further connection with our settings, for the keeper and the doctor. The caller closes it."""
+        with self._faults():
+            return self._connect()
+
+    def wal_bytes(self) -> int:
+        """Size of the write-ahead log."""
+        try:
+            return os.stat(f"{self.path}-wal").st_size
+        except FileNotFoundError:
+            return 0
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=_STEP
+        )
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        if sys.platform == "darwin":  # plain fsync() on macOS does not reach the platter
+            connection.execute("PRAGMA fullfsync = ON")
+        return connection
+
+    def _prepare(self, writer: sqlite3.Connection) -> None:
+        mode = self._patiently(lambda: writer.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        if mode != "wal":
+            raise EngineUnavailable(f"{self.path}: SQLite cannot use its write-ahead log here (journal mode {mode})")
+        writer.execute("PRAGMA synchronous = FULL")
+        if migrate.version(writer) != migrate.latest():
+            self._begin(writer)
+            try:
+                migrate.migrate(writer, self.path)
+                writer.execute("COMMIT")
+            except BaseException as exc:
+                self._roll_back(writer, exc)
+                raise
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        """Repeat a step while other processes hold the lock, for LOCK_PATIENCE seconds at most.
+
+        SQLite's own waiting grows to 100 ms a step and lets newcomers pass; short steps with jitter are fairer.
+        """
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                return step()
+            except sqlite3.OperationalError as exc:
+                name = getattr(exc, "sqlite_errorname", "") or ""
+                if not name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or time.monotonic() > deadline:
+                    raise
+                time.sleep(random.uniform(0.0005, 0.004))  # noqa: S311 (jitter, not a secret)
+
+    def _roll_back(self, connection: sqlite3.Connection, cause: BaseException) -> None:
+        """Undo, and after an I/O error let go of the connection: what it holds in memory cannot be trusted."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._writer = None
+            connection.close()
+            return
+        if isinstance(cause, sqlite3.Error) and "IOERR" in (getattr(cause, "sqlite_errorname", "") or ""):
+            self._writer = None
+            connection.close()
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise translate(exc, self.path) from exc
+
+    def forget(self) -> None:
+        """In a forked child: leave the parent's connections alone and start afresh on first use."""
+        _left_behind.extend(each for each in (self._writer, self._reader) if each is not None)
+        self._reset()
+
