@@ -1,0 +1,81 @@
+"""Child processes of a measurement: started with a log, stopped for certain, their CPU and memory read (Linux)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This environment, with `bench` importable."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **extra}
+
+
+@contextmanager
+def running(
+    argv: Sequence[str], extra: Mapping[str, str], log: Path, grace: float = 8.0
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The process, in a session of its own; asked to stop at the end, killed with all it started after `grace` s."""
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            list(argv), env=environment(extra), stdout=out, stderr=out, start_new_session=True, cwd=log.parent
+        )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            os.killpg(process.pid, signal.SIGKILL)  # the session it leads: itself and what it started
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+def family(pid: int) -> list[int]:
+    """The process and everything it started."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and (fields := _stat(int(entry))):
+            children.setdefault(int(fields[1]), []).append(int(entry))
+    found, todo = [], [pid]
+    while todo:
+        found.append(todo.pop())
+        todo += children.get(found[-1], [])
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time used so far by the process and everything it started, the already ended included."""
+    return sum(sum(map(int, fields[11:15])) for member in family(pid) if (fields := _stat(member))) / _TICK
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory of the process and everything it started; shared pages count in each."""
+    total = 0
+    for member in family(pid):
+        try:
+            lines = Path(f"/proc/{member}/status").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+    return total / 1024
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Fields of /proc/PID/stat from the state on (the name before it may hold anything)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return text[text.rindex(")") + 2 :].split()

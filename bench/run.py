@@ -1,0 +1,132 @@
+"""Measure Jobsworth beside its peers and beside the bare loops, in one run.
+
+Every sample is a process of its own on an empty store. A round takes each sample once, in shuffled order, so that what
+the machine does meanwhile hits everybody alike; ratios are taken within a round. Figures are medians (min-max).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from bench import machine, report  # noqa: E402
+from bench.plan import PARTS, Sample  # noqa: E402
+from bench.process import environment  # noqa: E402
+
+LIMIT = 600.0  # seconds a sample may take
+DISTRIBUTIONS = [
+    "jobsworth", "msgspec", "huey", "quebec", "Django", "django-tasks-db", "dbos", "soniq", "localqueue",
+    "persist-queue", "litequeue", "apsw", "uvloop",
+]  # fmt: skip
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bench/run.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--only", default="", metavar="PART,...", help=f"only these parts of: {', '.join(PARTS)}")
+    parser.add_argument(
+        "--against", default="", metavar="NAME,...", help="only these systems, jobsworth always included"
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="small and once: shows that it works, not how fast")
+    parser.add_argument("--write", action="store_true", help="put the figures into bench/RESULTS.md")
+    parser.add_argument("--patience", type=float, default=10.0, help="seconds to wait for a quiet machine, each time")
+    parser.add_argument("--work", type=Path, default=HERE / ".work", help="where stores are made: on a real disk")
+    parser.add_argument("--seed", type=int, default=1, help="of the shuffling")
+    given = parser.parse_args(arguments)
+    unknown = [name for name in _names(given.only) if name not in PARTS]
+    if unknown:
+        parser.error(f"no part is called {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    return given
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def samples(given: argparse.Namespace) -> list[Sample]:
+    """What one round takes, in the order of the report."""
+    parts = _names(given.only) or list(PARTS)
+    systems = {"jobsworth", *_names(given.against)}
+    every = [sample for part in PARTS if part in parts for sample in PARTS[part].samples(given.quick)]
+    return [sample for sample in every if not given.against or sample.system in systems]
+
+
+def take(sample: Sample, work: Path, patience: float) -> dict[str, Any]:
+    """Run one sample in an empty folder; its answer, or why there is none."""
+    home = Path(tempfile.mkdtemp(prefix=f"{sample.part}-", dir=work))
+    argv = [sys.executable, "-m", f"bench.{sample.module}", *sample.arguments]
+    argv += ["--home", str(home), "--patience", str(patience)]
+    extra = {"BENCH_TICKS": str(home / "ticks"), "BENCH_TEMPLATES": str(work / "templates")}
+    try:
+        done = subprocess.run(
+            argv, env=environment(extra), cwd=HERE.parent, capture_output=True, text=True, timeout=LIMIT, check=False
+        )
+        last = done.stdout.strip().splitlines()[-1:] or [""]
+        if done.returncode == 0:
+            answer: dict[str, Any] = json.loads(last[0])
+            return answer
+        return {"broken": (done.stderr.strip().splitlines() or ["it failed and said nothing"])[-1]}
+    except subprocess.TimeoutExpired:
+        return {"broken": f"not done after {LIMIT:.0f} s"}
+    finally:
+        shutil.rmtree(home)
+
+
+def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """All rounds; a line on stderr for each sample."""
+    todo = samples(given)
+    rounds = 1 if given.quick else given.rounds
+    records, order = [], {(sample.part, sample.who): place for place, sample in enumerate(todo)}
+    skip: set[tuple[str, str]] = set()
+    for turn in range(1, rounds + 1):
+        shuffled = [sample for sample in todo if (sample.part, sample.who) not in skip]
+        random.Random(given.seed * 1000 + turn).shuffle(shuffled)
+        for place, sample in enumerate(shuffled, 1):
+            began = time.monotonic()
+            answer = take(sample, given.work, 0.0 if given.quick else given.patience)
+            if "absent" in answer:
+                skip.add((sample.part, sample.who))
+            record = {"part": sample.part, "who": sample.who, "round": turn, "answer": answer}
+            records.append({**record, "order": order[sample.part, sample.who]})
+            shown = {name: answer[name] for name in (*PARTS[sample.part].figures, "broken", "absent") if name in answer}
+            said = ", ".join(f"{name} {report.number(v) if isinstance(v, float) else v}" for name, v in shown.items())
+            progress = f"round {turn}/{rounds} {place}/{len(shuffled)}"
+            print(f"{progress} {sample.part}: {sample.who}: {said} ({time.monotonic() - began:.0f} s)", file=sys.stderr)
+    return records
+
+
+def main(arguments: Sequence[str]) -> int:
+    if not sys.platform.startswith("linux"):
+        print("the benchmark reads CPU and memory from /proc, so it runs on Linux only", file=sys.stderr)
+        return 2
+    given = options(arguments)
+    given.work.mkdir(parents=True, exist_ok=True)
+    facts = machine.describe(given.work, DISTRIBUTIONS)
+    try:
+        records = measure(given)
+    finally:
+        shutil.rmtree(given.work / "templates", ignore_errors=True)
+    text = report.document({**facts, "load": report.load(records)}, records)
+    print(text)
+    print(f"raw figures: {report.save(HERE / 'results', facts, records)}", file=sys.stderr)
+    if given.write:
+        report.write_into(HERE / "RESULTS.md", text)
+    return 1 if any("broken" in record["answer"] for record in records) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
