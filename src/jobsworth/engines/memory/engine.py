@@ -130,8 +130,8 @@ class MemoryEngine:
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
         with self._lock:
             now = self._clock()
-            self._promote(now)
             refused = [ending.lease.job_id for ending in settle if not self._settle(ending, now)]
+            self._promote(now)
             claims = [self._claim(row, worker, now, lease) for wanted in want for row in self._pick(wanted)]
             due = self._table.next_due()
         if len(refused) < len(settle):
@@ -318,8 +318,8 @@ class MemoryEngine:
     async def workers(self) -> list[WorkerCard]:
         with self._lock:
             now = self._clock()
-            live = [kept for _, kept in sorted(self._cards.items()) if kept.until > now]
-            return [replace(kept.card, beat=max(0.0, now - kept.at)) for kept in live]
+            cards = [replace(kept.card, beat=max(0.0, now - kept.at)) for kept in self._cards.values() if kept.until > now]
+            return sorted(cards, key=lambda card: (card.started_at, card.id))
 
     async def sign_off(self, worker: WorkerId) -> None:
         with self._lock:

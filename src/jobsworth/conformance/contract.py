@@ -1,0 +1,14 @@
+"""The whole contract: every sentence an engine promises."""
+
+from __future__ import annotations
+
+from .endings import Endings
+from .leases import Leases
+from .looks import Looks
+from .moves import Moves
+from .turns import Turns
+from .wishes import Wishes
+
+
+class EngineContract(Wishes, Turns, Endings, Leases, Moves, Looks):
+    """Subclass it, provide an `engine` fixture, and pytest asks your engine for every promise."""
