@@ -189,6 +189,9 @@ class MemoryEngine:
         if target is State.CANCELLED:
             changes["failure"] = ending.failure or _cancelled(job.cancel_reason)
         self._table.write(row, now, **changes)
+        if ending.forward is not None and target is ending.target:
+            # A full queue must not lose it: the job it stands for has already been given up.
+            self._enqueue_batch([replace(ending.forward, max_size=None)], now)
         return True
 
     async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
@@ -303,7 +306,7 @@ class MemoryEngine:
         with self._lock:
             return len(self._table.select(replace(where, limit=None, beyond=0), self._clock()))
 
-    async def queues(self, names: Iterable[str] | None = None) -> list[QueueStatus]:
+    async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         with self._lock:
             now = self._clock()
             cards = [kept.card for kept in self._cards.values() if kept.until > now]
@@ -313,12 +316,15 @@ class MemoryEngine:
             if names is None:
                 names = {*jobs, *self._paused, *(queue for card in cards for queue in card.queues)}
             chosen = sorted({*names})
-            return [_status(name, self._paused.get(name, False), jobs[name], cards, now) for name in chosen]
+            whole = [_status(name, self._paused.get(name, False), jobs[name], cards, now) for name in chosen]
+            return [_brief(status) for status in whole] if brief else whole
 
     async def workers(self) -> list[WorkerCard]:
         with self._lock:
             now = self._clock()
-            cards = [replace(kept.card, beat=max(0.0, now - kept.at)) for kept in self._cards.values() if kept.until > now]
+            cards = [
+                replace(kept.card, beat=max(0.0, now - kept.at)) for kept in self._cards.values() if kept.until > now
+            ]
             return sorted(cards, key=lambda card: (card.started_at, card.id))
 
     async def sign_off(self, worker: WorkerId) -> None:
@@ -365,6 +371,11 @@ def _as_claim(row: Row, *, loser: WorkerId | None = None, expired: bool = False)
 
 def _cancelled(reason: str | None) -> Failure:
     return Failure("Cancelled", reason or "cancelled", "cancelled")
+
+
+def _brief(status: QueueStatus) -> QueueStatus:
+    counts = {state: number for state, number in status.counts.items() if state in LIVE}
+    return replace(status, counts=counts, in_rate=0, out_rate=0, unroutable={})
 
 
 def _status(queue: str, paused: bool, jobs: list[Job], cards: list[WorkerCard], now: float) -> QueueStatus:
