@@ -68,7 +68,7 @@ class Endings(Hall):
         assert (job.version > before.version, job.updated_at) == (True, door.clock.now)
         assert job.cancel_requested is asked
         final = job.state in (State.COMPLETED, State.FAILED, State.CANCELLED)
-        assert job.finished_at == (door.clock.now if final else None)
+        assert (job.finished_at, job.worker) == ((door.clock.now, "w7") if final else (None, None))
         if not final:
             assert job.run_at == door.clock.now + ends.delay
         [attempt] = job.attempts
@@ -166,6 +166,30 @@ class Endings(Hall):
         assert [(job.state, job.result) for job in door.find(newest_first=False)] == [
             (State.COMPLETED, b"0"), (State.COMPLETED, b"1"), (State.SCHEDULED, None), (State.COMPLETED, b"3"),
         ]  # fmt: skip
+
+    # what is sent on
+
+    def test_a_dead_letter_is_delivered_with_the_ending_that_makes_it_one(self, door: Door) -> None:
+        letter = new_job(id="letter", queue="dead", max_size=0)
+        claim = door.take()
+        ending = replace(settle(claim, Failed(BROKEN, final=True), RETRY), forward=letter)
+        assert door.turn([ending]).refused == []
+        job = door.job("letter")
+        assert (job.state, job.queue, job.args) == (State.QUEUED, "dead", letter.args)
+
+    def test_a_refused_ending_delivers_nothing(self, door: Door) -> None:
+        claim = door.take()
+        ending = replace(settle(claim, Failed(BROKEN, final=True), RETRY), forward=new_job(id="letter"))
+        door.end(claim, Succeeded(None))
+        assert door.turn([ending]).refused == [claim.lease.job_id]
+        assert door.find(ids=("letter",)) == []
+
+    def test_an_ending_that_went_elsewhere_delivers_nothing(self, door: Door) -> None:
+        claim = door.take()
+        ending = replace(settle(claim, Failed(BROKEN), RETRY), forward=new_job(id="letter"))
+        door.cancel(claim.lease.job_id)
+        assert door.turn([ending]).refused == []
+        assert door.find(ids=("letter",)) == []
 
     # what is kept
 

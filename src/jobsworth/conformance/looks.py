@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobsworth.engine import QueueStatus, WorkerCard
-from jobsworth.job import Failure, Progress, State
+from jobsworth.job import LIVE, Failure, Progress, State
 from jobsworth.lifecycle import RUN_NOW
 from jobsworth.outcome import Failed, Succeeded
 
@@ -147,6 +147,15 @@ class Looks(Hall):
         door.add()
         expected = dict.fromkeys(State, 1) | {State.QUEUED: 2}
         assert door.queue().counts == expected
+
+    def test_a_brief_look_leaves_out_what_has_ended(self, door: Door) -> None:
+        door.bring_all()
+        door.clock.advance(5)
+        whole = door.queue()
+        [brief] = door.run(door.engine.queues(["mail"], brief=True))
+        assert brief.counts == dict.fromkeys(LIVE, 1)
+        assert (brief.in_rate, brief.out_rate) == (0, 0)
+        assert (brief.oldest, brief.slots, brief.workers) == (whole.oldest, whole.slots, whole.workers)
 
     def test_queues_with_jobs_settings_or_workers_are_listed(self, door: Door) -> None:
         assert door.run(door.engine.queues()) == []

@@ -117,7 +117,7 @@ class Moves(Hall):
         job = door.job(claim.lease.job_id)
         assert (job.state, job.run_at, job.errors, job.crashes) == (State.QUEUED, door.clock.now, 0, 0)
         assert (job.result, job.failure, job.finished_at, job.progress) == (None, None, None, None)
-        assert (job.cancel_reason, job.cancel_requested) == (None, False)
+        assert (job.cancel_reason, job.cancel_requested, job.worker, job.started_at) == (None, False, None, None)
         assert (job.args, job.meta, job.priority, job.attempt) == (claim.args, b"m", 3, 1)
         again = door.again(job.id)
         assert (again.attempt, again.errors, again.cancelling, again.cancel_reason) == (2, 0, False, None)

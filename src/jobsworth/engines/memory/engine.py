@@ -181,7 +181,7 @@ class MemoryEngine:
             "failure": job.failure if ending.failure is None else ending.failure,
         }
         if target in PENDING:
-            changes["run_at"] = now + max(ending.delay, 0.0)
+            changes |= {"run_at": now + max(ending.delay, 0.0), "worker": None}
         if target in FINAL:
             changes["finished_at"] = now
         if target is State.COMPLETED:
@@ -274,6 +274,8 @@ class MemoryEngine:
         return {
             "errors": 0,
             "crashes": 0,
+            "worker": None,
+            "started_at": None,
             "result": None,
             "failure": None,
             "finished_at": None,
@@ -322,10 +324,9 @@ class MemoryEngine:
     async def workers(self) -> list[WorkerCard]:
         with self._lock:
             now = self._clock()
-            cards = [
-                replace(kept.card, beat=max(0.0, now - kept.at)) for kept in self._cards.values() if kept.until > now
-            ]
-            return sorted(cards, key=lambda card: (card.started_at, card.id))
+            live = [kept for kept in self._cards.values() if kept.until > now]
+            cards = [replace(kept.card, beat=max(0.0, now - kept.at)) for kept in live]
+            return sorted(cards, key=lambda card: card.id)
 
     async def sign_off(self, worker: WorkerId) -> None:
         with self._lock:
