@@ -53,13 +53,52 @@ def _drains(quick: bool) -> list[Sample]:
 
 
 def _slow(quick: bool) -> list[Sample]:
-    few = 10 if quick else 1
+    few = 20 if quick else 1
     wanted = [
         ("jobsworth", "default", 50, 30_000), ("turn", "normal", 50, 30_000),
         ("huey", "fsync", 1, 600), ("huey", "quick", 10, 600),
     ]  # fmt: skip
     return [_drain("slow", system, profile, slots, jobs // few, slow=True) for system, profile, slots, jobs in wanted]
 
+
+def _flat(quick: bool) -> list[Sample]:
+    few, many, jobs = (100, 10_000, 2_000) if quick else (1_000, 1_000_000, 20_000)
+    wanted = [(SHALLOW, few, 0), (DEEP, many, 0), (HISTORY, few, many)]
+    return [
+        Sample(
+            "flat", who, "flat",
+            ("--waiting", str(waiting), "--finished", str(finished), "--jobs", str(jobs)), "jobsworth",
+        )
+        for who, waiting, finished in wanted
+    ]  # fmt: skip
+
+
+def _enqueue(quick: bool) -> list[Sample]:
+    size = ("--single", "200", "--many", "4") if quick else ("--single", "2000", "--many", "20")
+    return [Sample("enqueue", "enqueue", "enqueue", size, "jobsworth")]
+
+
+def _latency(quick: bool) -> list[Sample]:
+    jobs = ("--jobs", "5" if quick else "100")
+    return [Sample("latency", who, "latency", (where, *jobs), "jobsworth") for who, where in WHERE.items()]
+
+
+def _idle(quick: bool) -> list[Sample]:
+    size = ("--seconds", "1", "--imports", "2") if quick else ("--seconds", "30")
+    return [Sample("idle", IDLE, "idle", size, "jobsworth")]
+
+
+def _wal(quick: bool) -> list[Sample]:
+    size = ("--seconds", "1", "--rest", "1") if quick else ("--seconds", "10", "--rest", "10")
+    return [Sample("wal", WAL, "wal", size, "jobsworth")]
+
+
+BARE, OURS = "bare INSERT + COMMIT", "enqueue()"
+BARE_MANY, OURS_MANY = "bare executemany of 1,000 + COMMIT", "enqueue_many(), 1,000 at a time"
+THREADS, COROUTINES = "enqueue() from 50 threads", "aenqueue() from 50 coroutines"
+SHALLOW, DEEP, HISTORY = "1,000 waiting", "1,000,000 waiting", "1,000 waiting, 1,000,000 finished"
+WHERE = {"worker in the same process": "same", "worker in another process": "across"}
+IDLE, WAL = "jobsworth worker, 4 slots", "enqueueing and draining at full speed for 10 s"
 
 PARTS = {
     "drain": Part(
@@ -73,5 +112,35 @@ PARTS = {
         "How far the ratio to systems that commit each step of a job depends on the disk.",
         {"rate": "jobs/s"},
         _slow,
+    ),
+    "flat": Part(
+        "The drain rate with much behind it",
+        "20,000 jobs at 50 slots, the others in the same queue: half of them older but of lower priority.",
+        {"rate": "jobs/s"},
+        _flat,
+    ),
+    "enqueue": Part(
+        "Storing jobs durably",
+        "From one process, in turns with bare inserts into a plain table with one index (rows made beforehand).",
+        {"rate": "jobs/s", "each_us": "µs each"},
+        _enqueue,
+    ),
+    "latency": Part(
+        "From enqueue's return to the handler's start, on an idle system",
+        "Milliseconds; 100 jobs a round, 20 to 400 ms apart.",
+        {"p50": "p50", "p95": "p95", "p99": "p99"},
+        _latency,
+    ),
+    "idle": Part(
+        "An idle worker, and the import",
+        "CPU over 30 s, in percent of one core; the quickest of nine imports in fresh interpreters.",
+        {"cpu_percent": "CPU %", "resident_mib": "RSS MiB", "import_ms": "import jobsworth, ms"},
+        _idle,
+    ),
+    "wal": Part(
+        "The write-ahead log",
+        "Its file's largest size under load, and its size ten seconds after.",
+        {"peak_mib": "peak MiB", "rest_mib": "after 10 s MiB"},
+        _wal,
     ),
 }

@@ -106,12 +106,10 @@ def load(records: Sequence[Record]) -> str:
     return f"other processes used {spread(others)} of a core meanwhile, the hypervisor took {spread(stolen)}"
 
 
-def save(folder: Path, facts: Mapping[str, str], records: Sequence[Record]) -> Path:
-    """The raw answers as JSON; returns where."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{facts['date'].replace(' ', '-').replace(':', '')}.json"
+def save(path: Path, facts: Mapping[str, str], records: Sequence[Record]) -> None:
+    """The raw answers as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"facts": dict(facts), "records": list(records)}, indent=1) + "\n")
-    return path
 
 
 def write_into(results: Path, text: str) -> None:

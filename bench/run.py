@@ -45,6 +45,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help="put the figures into bench/RESULTS.md")
     parser.add_argument("--patience", type=float, default=10.0, help="seconds to wait for a quiet machine, each time")
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="where stores are made: on a real disk")
+    parser.add_argument("--json", type=Path, help="where the raw figures go (bench/results/<date>.json)")
     parser.add_argument("--seed", type=int, default=1, help="of the shuffling")
     given = parser.parse_args(arguments)
     unknown = [name for name in _names(given.only) if name not in PARTS]
@@ -100,13 +101,20 @@ def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
             answer = take(sample, given.work, 0.0 if given.quick else given.patience)
             if "absent" in answer:
                 skip.add((sample.part, sample.who))
-            record = {"part": sample.part, "who": sample.who, "round": turn, "answer": answer}
-            records.append({**record, "order": order[sample.part, sample.who]})
-            shown = {name: answer[name] for name in (*PARTS[sample.part].figures, "broken", "absent") if name in answer}
-            said = ", ".join(f"{name} {report.number(v) if isinstance(v, float) else v}" for name, v in shown.items())
-            progress = f"round {turn}/{rounds} {place}/{len(shuffled)}"
-            print(f"{progress} {sample.part}: {sample.who}: {said} ({time.monotonic() - began:.0f} s)", file=sys.stderr)
+            for who, figures in answer.get("rows", {sample.who: answer}).items():
+                place_in_report = order[sample.part, sample.who]
+                records.append(
+                    {"part": sample.part, "who": who, "round": turn, "answer": figures, "order": place_in_report}
+                )
+                progress = f"round {turn}/{rounds} {place}/{len(shuffled)} ({time.monotonic() - began:.0f} s)"
+                print(f"{progress} {sample.part}: {who}: {said(sample.part, figures)}", file=sys.stderr)
     return records
+
+
+def said(part: str, answer: dict[str, Any]) -> str:
+    """An answer in one line."""
+    shown = {name: answer[name] for name in (*PARTS[part].figures, "broken", "absent") if name in answer}
+    return ", ".join(f"{name} {report.number(v) if isinstance(v, float) else v}" for name, v in shown.items())
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -122,7 +130,9 @@ def main(arguments: Sequence[str]) -> int:
         shutil.rmtree(given.work / "templates", ignore_errors=True)
     text = report.document({**facts, "load": report.load(records)}, records)
     print(text)
-    print(f"raw figures: {report.save(HERE / 'results', facts, records)}", file=sys.stderr)
+    raw = given.json or HERE / "results" / f"{facts['date'].replace(' ', '-').replace(':', '')}.json"
+    report.save(raw, facts, records)
+    print(f"raw figures: {raw}", file=sys.stderr)
     if given.write:
         report.write_into(HERE / "RESULTS.md", text)
     return 1 if any("broken" in record["answer"] for record in records) else 0

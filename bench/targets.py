@@ -6,6 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from bench.plan import (
+    BARE,
+    BARE_MANY,
+    COROUTINES,
+    DEEP,
+    HISTORY,
+    IDLE,
+    OURS,
+    OURS_MANY,
+    SHALLOW,
+    THREADS,
+    WAL,
+    WHERE,
+)  # fmt: skip
+
 Key = tuple[str, str, str]  # part, who, figure
 Found = Mapping[Key, Mapping[int, float]]  # round -> value
 
@@ -40,12 +55,13 @@ def _rate(who: str, part: str = "drain") -> Key:
     return (part, who, "rate")
 
 
+_SAME, _ACROSS = WHERE
 TARGETS = (
-    Target("drain at 4 slots, of the bare turn loop", _rate("jobsworth, 4 slots"), _rate("turn, 4 slots"), least=0.5),
-    Target("drain at 50 slots, of the bare turn loop", _rate("jobsworth, 50 slots"), _rate("turn, 50 slots"), least=0.5),
-    Target("drain at 100 slots, of the lean loop", _rate("jobsworth, 100 slots"), _rate("lean, 100 slots"), least=0.4),
+    Target("drain, 4 slots, of the turn loop", _rate("jobsworth, 4 slots"), _rate("turn, 4 slots"), least=0.5),
+    Target("drain, 50 slots, of the turn loop", _rate("jobsworth, 50 slots"), _rate("turn, 50 slots"), least=0.5),
+    Target("drain, 100 slots, of the lean loop", _rate("jobsworth, 100 slots"), _rate("lean, 100 slots"), least=0.4),
     Target(
-        "drain at 50 slots, times Huey with fsync",
+        "drain, 50 slots, times Huey with fsync",
         _rate("jobsworth, 50 slots"), _rate("huey fsync, 1 slot"), least=60, unit="×",
     ),
     Target(
@@ -53,9 +69,25 @@ TARGETS = (
         _rate("jobsworth, 50 slots", "slow"), _rate("huey fsync, 1 slot", "slow"), least=60, unit="×",
     ),
     Target(
-        "drain at 50 slots, times Huey without fsync",
+        "drain, 50 slots, times Huey without fsync",
         _rate("jobsworth, 50 slots"), _rate("huey nofsync, 1 slot"), least=3, unit="×",
     ),
+    Target("drain with 1,000,000 waiting, of 1,000", _rate(DEEP, "flat"), _rate(SHALLOW, "flat"), least=0.9),
+    Target("drain with 1,000,000 finished, of none", _rate(HISTORY, "flat"), _rate(SHALLOW, "flat"), least=0.9),
+    Target(
+        "enqueue(), time of a bare INSERT + COMMIT",
+        ("enqueue", OURS, "each_us"), ("enqueue", BARE, "each_us"), most=1.3, unit="×",
+    ),
+    Target("enqueue_many(1,000), of executemany", _rate(OURS_MANY, "enqueue"), _rate(BARE_MANY, "enqueue"), least=0.4),
+    Target("50 threads, times one by one", _rate(THREADS, "enqueue"), _rate(OURS, "enqueue"), least=4, unit="×"),
+    Target("50 coroutines, times one by one", _rate(COROUTINES, "enqueue"), _rate(OURS, "enqueue"), least=4, unit="×"),
+    Target("start after enqueue, same process, p50", ("latency", _SAME, "p50"), most=2, unit="ms"),
+    Target("start after enqueue, other process, p50", ("latency", _ACROSS, "p50"), most=10, unit="ms"),
+    Target("idle worker, CPU of one core", ("idle", IDLE, "cpu_percent"), most=1, unit="%"),
+    Target("idle worker, memory", ("idle", IDLE, "resident_mib"), most=45, unit="MiB"),
+    Target("import jobsworth", ("idle", IDLE, "import_ms"), most=100, unit="ms"),
+    Target("write-ahead log under load", ("wal", WAL, "peak_mib"), most=64, unit="MiB"),
+    Target("write-ahead log 10 s after", ("wal", WAL, "rest_mib"), most=4, unit="MiB"),
 )  # fmt: skip
 
 

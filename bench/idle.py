@@ -1,0 +1,51 @@
+"""Measure what an idle worker costs, and how long `import jobsworth` takes.
+
+python -m bench.idle --seconds 30 --home DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+
+from bench import noop, process, sample
+from bench.drain import wait_until_ran
+from bench.sample import Answer, Surroundings
+
+WARM_UP = 20  # jobs before the rest, so that everything lazy is loaded
+REST = 3.0  # seconds until it counts as idle
+IMPORT = "import time; began = time.perf_counter(); import jobsworth; print(time.perf_counter() - began)"
+
+
+def import_ms(times: int) -> float:
+    """The quickest of several imports, each in a fresh interpreter."""
+    runs = [subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, check=True) for _ in range(times)]
+    return min(float(run.stdout) for run in runs) * 1000
+
+
+def idle(given: argparse.Namespace) -> Answer:
+    """CPU in percent of one core, resident memory of the whole family of processes, import time."""
+    from bench import ours
+
+    importing = import_ms(given.imports)
+    ours.put(range(WARM_UP))
+    with process.running(ours.worker(4), {"BENCH_HOME": str(given.home)}, given.home / "worker.log") as worker:
+        wait_until_ran(WARM_UP, worker.pid, given.limit)
+        time.sleep(REST)
+        around, own = Surroundings(given.patience), time.process_time()
+        began, used = time.monotonic(), process.cpu_seconds(worker.pid)
+        time.sleep(given.seconds)
+        used, took = process.cpu_seconds(worker.pid) - used, time.monotonic() - began
+        seen = around.seen(used + time.process_time() - own)
+        resident = process.resident_mib(worker.pid)
+    assert noop.ticked() == WARM_UP
+    return {"cpu_percent": used / took * 100, "resident_mib": resident, "import_ms": importing, **seen}
+
+
+if __name__ == "__main__":
+    options = sample.parser(__doc__)
+    options.add_argument("--seconds", type=float, default=30.0)
+    options.add_argument("--imports", type=int, default=9)
+    sample.answer(options, idle)

@@ -1,0 +1,76 @@
+"""Measure how soon a handler starts on an idle system, counted from the moment enqueue returned.
+
+    python -m bench.latency same|across --jobs 100 --home DIR
+
+same: the worker is embedded in this process. across: it is a process of its own. Between two jobs everything rests for
+20 to 400 ms, at random. A handler may start before enqueue has returned; that counts as a wait below zero.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+from bench import noop, process, sample
+from bench.sample import Answer, Broken, Surroundings
+
+WARM_UP = 5
+REST = (0.02, 0.4)  # seconds
+SLOTS = 4
+
+
+async def returned(jobs: int, put: Callable[[int], Awaitable[object]]) -> dict[int, float]:
+    """Enqueue one job after the other, each when the one before has run; when each enqueue returned."""
+    moments: dict[int, float] = {}
+    rest = random.Random(7)
+    for number in range(-WARM_UP, jobs):
+        await put(number)
+        moments[number] = time.monotonic()
+        while noop.ticked() < len(moments):
+            if time.monotonic() - moments[number] > 30:
+                raise Broken(f"job {number} was not started within 30 s")
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(rest.uniform(*REST))
+    return moments
+
+
+async def same(jobs: int) -> dict[int, float]:
+    """The worker in this process, on this loop."""
+    from bench import ours
+
+    async with ours.jobs.worker():
+        return await returned(jobs, lambda number: ours.noop.aenqueue(**noop.arguments(number)))
+
+
+async def across(jobs: int, given: argparse.Namespace) -> dict[int, float]:
+    """The worker in a process of its own; enqueue called from sync code."""
+    from bench import ours
+
+    async def put(number: int) -> None:
+        ours.noop.enqueue(**noop.arguments(number))
+
+    with process.running(ours.worker(SLOTS), {"BENCH_HOME": str(given.home)}, given.home / "worker.log"):
+        return await returned(jobs, put)
+
+
+def latency(given: argparse.Namespace) -> Answer:
+    """Percentiles in milliseconds."""
+    around, own = Surroundings(given.patience), time.process_time()
+    moments = asyncio.run(same(given.jobs) if given.where == "same" else across(given.jobs, given))
+    seen = around.seen(time.process_time() - own)
+    started = dict(noop.ticks())
+    if len(noop.ticks()) != len(moments):
+        raise Broken(f"{len(noop.ticks())} runs of {len(moments)} jobs")
+    waits = sorted((started[number] - moment) * 1000 for number, moment in moments.items() if number >= 0)
+    last = len(waits) - 1
+    return {f"p{share}": waits[round(last * share / 100)] for share in (50, 95, 99)} | seen
+
+
+if __name__ == "__main__":
+    options = sample.parser(__doc__)
+    options.add_argument("where", choices=["same", "across"])
+    options.add_argument("--jobs", type=int, required=True)
+    sample.answer(options, latency)
