@@ -212,6 +212,15 @@ class Turns(Hall):
         assert sorted(ids(door.claim(9))) == ["a", "calm"]
         assert ids(door.claim(9)) == ["b"]
 
+    def test_one_crashed_job_at_most_is_given_per_turn_whichever_queue_it_comes_from(self, door: Door) -> None:
+        self.crash(door, "a", "b")
+        door.enqueue(new_job(id="c", queue="other"))
+        (claim,) = door.claim(1, queue="other")
+        door.turn([settle(claim, Lost(), RETRY)])
+        both = Want("mail", 9, ("send",)), Want("other", 9, ("send",))
+        assert len(door.turn([], *both).claims) == 1
+        assert len(door.turn([], *both).claims) == 1
+
     def test_a_worker_that_asks_for_no_crashed_job_gets_none(self, door: Door) -> None:
         self.crash(door, "a", "b")
         door.add(id="calm")

@@ -92,6 +92,7 @@ class Twins(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock()
+        self.jumped = False
         self.runner = asyncio.Runner()
         self.twins = (type(self).reference_factory(self.clock), type(self).engine_factory(self.clock))
         # Both engines' claims of one run, the stale ones included.
@@ -124,6 +125,12 @@ class Twins(RuleBasedStateMachine):
     def remember(self, expected: list[Claim], answer: list[Claim]) -> None:
         assert [without_lease(claim) for claim in answer] == [without_lease(claim) for claim in expected]
         self.claims = [*self.claims, *zip(expected, answer, strict=True)][-REMEMBERED:]
+
+    def by_name(self, queues: list[QueueStatus]) -> list[QueueStatus]:
+        """Queues in an order that can be compared."""
+        # An engine may find the last minute's arrivals by their order; after a jump of the clock that is a guess.
+        shown = [replace(status, in_rate=0) for status in queues] if self.jumped else queues
+        return sorted(shown, key=lambda status: status.queue)
 
     @rule(batches=st.lists(st.lists(WISHES, max_size=4), min_size=1, max_size=2))
     def enqueue(self, batches: list[list[NewJob]]) -> None:
@@ -180,6 +187,7 @@ class Twins(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.25, 1.0, 5.0, 6.0, 20.0, 61.0, -3.0]))
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
+        self.jumped = self.jumped or seconds < 0
 
     @rule(worker=st.none() | WORKERS)
     def upkeep(self, worker: str | None) -> None:
@@ -196,7 +204,7 @@ class Twins(RuleBasedStateMachine):
         note(f"{len(jobs)} jobs: {[f'{job.id} {job.state}' for job in jobs]}")
         self.same(lambda twin, _: twin.count(Where()))
         for brief in (False, True):
-            self.same(lambda twin, _, brief=brief: twin.queues(brief=brief), by_name)  # type: ignore[misc]
+            self.same(lambda twin, _, brief=brief: twin.queues(brief=brief), self.by_name)  # type: ignore[misc]
         self.same(lambda twin, _: twin.workers(), lambda cards: sorted(cards, key=lambda card: card.id))
 
 
@@ -208,11 +216,6 @@ def job_of(claim: Claim) -> str:
 def without_lease(claim: Claim) -> Claim:
     """Fences are each engine's own numbers; whose job it is must agree."""
     return replace(claim, lease=Lease(claim.lease.job_id, 0))
-
-
-def by_name(queues: list[QueueStatus]) -> list[QueueStatus]:
-    """Queues in an order that can be compared."""
-    return sorted(queues, key=lambda status: status.queue)
 
 
 def heard(answer: Any) -> Any:
