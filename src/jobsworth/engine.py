@@ -25,7 +25,8 @@ class Want(msgspec.Struct, frozen=True):
     """How many jobs of one queue a worker has room for, and which tasks it knows.
 
     A task it does not know stays queued: nothing is dropped because one worker is older than another.
-    `crashed`: also take (at most) one job that has already taken a process down. A worker that runs one asks for none.
+    `crashed`: jobs that have already taken a process down may be given too, one per turn over all its wants. A worker
+    that runs one asks for none.
     """
 
     queue: str
@@ -192,8 +193,11 @@ class Engine(Protocol):
         """How many match, `limit` and `beyond` aside."""
         ...
 
-    async def queues(self, names: Iterable[str] | None = None) -> list[QueueStatus]:
-        """Queues that hold jobs, have settings or have live workers; or just those named."""
+    async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
+        """Queues that hold jobs, have settings or have live workers; or just those named.
+
+        brief: only live states are counted and rates are left at 0, so that it stays cheap beside a long history.
+        """
         ...
 
     async def workers(self) -> list[WorkerCard]:

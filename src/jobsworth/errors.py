@@ -163,9 +163,13 @@ class JobNotFound(JobError, LookupError):
 
 
 class JobFailed(JobError):
-    """The job ended as a dead letter; `failure` tells why."""
+    """The job ended as a dead letter; `failure` (type, message, reason, traceback: all text) tells why."""
 
     code = "E302"
+
+    def __init__(self, message: str, *, hint: str | None = None, failure: object = None) -> None:
+        super().__init__(message, hint=hint)
+        self.failure = failure
 
 
 class JobCancelled(JobError):
@@ -239,19 +243,19 @@ class Ending(Exception):
 
 
 class RetryAfter(Ending):
-    """Try again in `seconds`. An attempt is used; with none left the job is given up."""
+    """Try again in `seconds` (None: after the backoff). An attempt is used; with none left the job is given up."""
 
-    def __init__(self, seconds: float, exc: BaseException | None = None) -> None:
-        self.seconds = float(seconds)
+    def __init__(self, seconds: float | None = None, exc: BaseException | None = None) -> None:
+        self.seconds = None if seconds is None else max(0.0, float(seconds))
         self.exc = exc
-        super().__init__(f"retry in {seconds} s" + (f" after {exc!r}" if exc else ""))
+        super().__init__("retry " + ("later" if seconds is None else f"in {seconds} s") + (f": {exc}" if exc else ""))
 
 
 class Snooze(Ending):
     """Try again in `seconds`. No attempt is used."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = float(seconds)
+        self.seconds = max(0.0, float(seconds))
         super().__init__(f"snooze for {seconds} s")
 
 

@@ -154,6 +154,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     worker: WorkerId | None = None  # for a reclaimed job: who lost it
     expired: bool = False  # its time to start has passed: settle it, never run it
+    corrupt: str | None = None  # what is wrong with the stored row; settle it, never run it
     cancelling: bool = False
     cancel_reason: str | None = None
     created_at: float = 0.0

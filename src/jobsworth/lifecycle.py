@@ -15,7 +15,7 @@ from typing import assert_never
 
 import msgspec
 
-from .job import FINAL, Claim, Failure, Lease, Progress, State
+from .job import FINAL, Claim, Failure, Lease, NewJob, Progress, State
 from .outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped, Succeeded
 from .retry import Retry
 
@@ -26,6 +26,7 @@ class Settlement(msgspec.Struct, frozen=True):
     if_cancelling: where the job goes instead when somebody asked it to stop meanwhile.
     outcome:       the attempt's word in the history: succeeded, failed, timed_out, snoozed, cancelled, released, lost…
     refund:        the attempt is not counted (its number is used again).
+    forward:       a new job to store in the same transaction if the target is reached (the dead letter's delivery).
     """
 
     lease: Lease
@@ -39,6 +40,7 @@ class Settlement(msgspec.Struct, frozen=True):
     result: bytes | None = None
     failure: Failure | None = None
     progress: Progress | None = None
+    forward: NewJob | None = None
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import BadOption, GiveUp
+from .errors import BadOption, GiveUp, RetryAfter
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Retry:
 
     def __post_init__(self) -> None:
         for name, least in (("max_attempts", 1), ("max_crashes", 1), ("base", 0), ("factor", 1), ("cap", 0)):
-            if getattr(self, name) < least:
+            if not getattr(self, name) >= least:  # put so that NaN is refused too
                 raise BadOption(f"Retry({name}=...) must be at least {least}, not {getattr(self, name)!r}")
         for name in ("retry_on", "give_up_on"):
             kinds = getattr(self, name)
@@ -40,6 +40,13 @@ class Retry:
                 object.__setattr__(self, name, (kinds,))
             elif not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
                 raise BadOption(f"Retry({name}=...) takes exception classes, not {kinds!r}")
+
+    def __call__(self, *, exc: BaseException | None = None, countdown: float | None = None) -> RetryAfter:
+        """What a handler raises to be tried again in `countdown` seconds, or after the backoff when that is None.
+
+        It makes `raise self.retry(exc=..., countdown=...)` work in a QueueService, where `retry` is its policy.
+        """
+        return RetryAfter(countdown, exc)
 
     def delay(self, errors: int, draw: Callable[[], float] = random.random) -> float:
         """Seconds to wait after the `errors`-th failure (1 for the first)."""

@@ -132,7 +132,11 @@ class MemoryEngine:
             now = self._clock()
             refused = [ending.lease.job_id for ending in settle if not self._settle(ending, now)]
             self._promote(now)
-            claims = [self._claim(row, worker, now, lease) for wanted in want for row in self._pick(wanted)]
+            claims: list[Claim] = []
+            for wanted in want:
+                # One job that took a process down per turn, whichever queue it comes from.
+                crashed = wanted.crashed and not any(claim.crashes for claim in claims)
+                claims += [self._claim(row, worker, now, lease) for row in self._pick(wanted, crashed)]
             due = self._table.next_due()
         if len(refused) < len(settle):
             self._bell.ring()
@@ -142,7 +146,7 @@ class MemoryEngine:
         while (row := self._table.next_due()) is not None and (row.job.run_at or 0.0) <= now:
             self._table.write(row, now, state=State.QUEUED)
 
-    def _pick(self, want: Want) -> list[Row]:
+    def _pick(self, want: Want, with_crashed: bool) -> list[Row]:
         """Who is next in line. A job that has crashed is looked for first, so that others cannot crowd it out."""
         if want.limit <= 0 or self._paused.get(want.queue, False):
             return []
@@ -150,7 +154,7 @@ class MemoryEngine:
         def line(crashed: bool) -> Iterable[Row]:
             return (row for row in self._table.line(want.queue, crashed=crashed) if row.job.task in want.tasks)
 
-        picked = list(islice(line(crashed=True), 1 if want.crashed else 0))
+        picked = list(islice(line(crashed=True), 1 if with_crashed else 0))
         picked += islice(line(crashed=False), want.limit - len(picked))
         return sorted(picked, key=lambda row: row.rank)
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import msgspec
 
 from ...engine import QueueSettings, Where, WorkerCard
-from ...job import FINAL, HELD, Failure, Job, State
+from ...job import FINAL, HELD, Attempt, Failure, Job, State
 from ...lifecycle import Move
+from .life import FORGET, RECORD
 from .rows import CODES, JOB_COLUMNS, STATES, encode, job_from
 from .where import codes, condition, selection
 
@@ -20,22 +21,22 @@ KEY_TAKEN = (
     " AND other.task = me.task AND other.key = me.key AND other.state IN (0, 1, 2, 3) AND other.seq <> me.seq"
 )
 REVIVE = (
-    "UPDATE jobsworth_jobs SET state = ?, errors = 0, crashes = 0, run_at = ?, finished_at = NULL, updated_at = ?,"
+    "UPDATE jobsworth_jobs SET state = ?1, errors = 0, crashes = 0, run_at = ?2, finished_at = NULL, updated_at = ?3,"
     " worker = NULL, started_at = NULL, progress = NULL, result = NULL, failure = NULL, cancel_asked = NULL,"
-    " cancel_reason = NULL, cancel_grace = NULL, version = version + 1 WHERE seq = ?"
+    # A moment to expire at that has passed would only end it again.
+    " cancel_reason = NULL, cancel_grace = NULL, expires_at = CASE WHEN expires_at > ?2 THEN expires_at END,"
+    " version = version + 1 WHERE seq = ?4"
 )
 ASK = (
-    "UPDATE jobsworth_jobs SET state = 3, cancel_asked = 1, cancel_reason = ?, cancel_grace = ?, updated_at = ?,"
-    " version = version + 1 WHERE seq = ?"
+    "UPDATE jobsworth_jobs SET state = 3, cancel_asked = 1, cancel_reason = coalesce(?, cancel_reason),"
+    " cancel_grace = coalesce(?, cancel_grace), updated_at = ?, version = version + 1 WHERE seq = ?"
 )
 END = (
     "UPDATE jobsworth_jobs SET state = ?, cancel_asked = 1, cancel_reason = ?, finished_at = ?, updated_at = ?,"
     " failure = ?, version = version + 1 WHERE seq = ?"
 )
 READY = "UPDATE jobsworth_jobs SET state = ?, run_at = ?, updated_at = ?, version = version + 1 WHERE seq = ?"
-RECORDS = (
-    "SELECT job, record FROM jobsworth_attempts WHERE job IN (SELECT value FROM json_each(?)) ORDER BY job, fence"
-)
+RECORDS = "SELECT job, record FROM jobsworth_attempts WHERE job IN (SELECT value FROM json_each(?)) ORDER BY job, fence"
 PAYLOADS = "SELECT seq, args FROM jobsworth_payloads WHERE seq IN (SELECT value FROM json_each(?))"
 
 
@@ -64,6 +65,8 @@ def _move_one(connection: sqlite3.Connection, seq: int, source: State, change: M
             target = State.SCHEDULED
         run_at = now + max(0.0, change.delay)
         if change.renews:
+            if source is State.COMPLETED:
+                _remember_success(connection, seq)
             connection.execute(REVIVE, (CODES[target], run_at, now, seq))
         else:
             connection.execute(READY, (CODES[target], run_at, now, seq))
@@ -73,6 +76,16 @@ def _move_one(connection: sqlite3.Connection, seq: int, source: State, change: M
     return True
 
 
+def _remember_success(connection: sqlite3.Connection, seq: int) -> None:
+    """Write down the attempt that is otherwise read off the job, before the job forgets it."""
+    fence, attempt, worker, started_at, finished_at = connection.execute(
+        "SELECT fence, attempt, worker, started_at, finished_at FROM jobsworth_jobs WHERE seq = ?", (seq,)
+    ).fetchone()
+    record = Attempt(attempt, worker, started_at, finished_at, "succeeded")
+    connection.execute(RECORD, (seq, fence, encode(record)))
+    connection.execute(FORGET, (seq,))
+
+
 def delete(connection: sqlite3.Connection, where: Where, now: float) -> int:
     """Delete matching jobs that no worker holds, with everything that belongs to them."""
     free = tuple(state for state in State if state not in HELD)
@@ -80,7 +93,7 @@ def delete(connection: sqlite3.Connection, where: Where, now: float) -> int:
     seqs = [seq for (seq,) in connection.execute(sql, values)]
     for table, column in (("attempts", "job"), ("payloads", "seq"), ("jobs", "seq")):
         connection.executemany(
-            f"DELETE FROM jobsworth_{table} WHERE {column} = ?",  # noqa: S608 (our own words)
+            f"DELETE FROM jobsworth_{table} WHERE {column} = ?",
             [(seq,) for seq in seqs],
         )
     return len(seqs)
@@ -105,7 +118,7 @@ def find(connection: sqlite3.Connection, where: Where, now: float) -> list[Job]:
     apart = _numbers(row[0] for row in rows if row[-1] is None)
     payloads = dict(connection.execute(PAYLOADS, (apart,)).fetchall()) if apart != "[]" else {}
     return [
-        job_from(row if row[-1] is not None else (*row[:-1], payloads.get(row[0], b"")), history.get(row[0], []))
+        job_from(row if row[-1] is not None else (*row[:-1], payloads.get(row[0])), history.get(row[0], []))
         for row in rows
     ]
 
@@ -113,7 +126,7 @@ def find(connection: sqlite3.Connection, where: Where, now: float) -> list[Job]:
 def count(connection: sqlite3.Connection, where: Where, now: float) -> int:
     """How many match."""
     text, values = condition(where, now)
-    (found,) = connection.execute(f"SELECT count(*) FROM jobsworth_jobs WHERE {text}", values).fetchone()  # noqa: S608
+    (found,) = connection.execute(f"SELECT count(*) FROM jobsworth_jobs WHERE {text}", values).fetchone()
     return int(found)
 
 

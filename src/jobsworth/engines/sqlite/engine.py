@@ -86,7 +86,7 @@ class SqliteEngine:
         with self._store.glancing() as connection:
             return Heard(life.asked(connection, leases), life.lost(connection, leases))
 
-    async def reclaim(self, limit: int, *, worker: WorkerId, lease: float) -> list[Claim]:
+    async def reclaim(self, limit: int, *, worker: WorkerId, lease: float) -> list[Claim]:  # noqa: ARG002
         now = self._clock()
         with self._store.glancing() as connection:
             if connection.execute(life.EXPIRED, (now,)).fetchone() is None:
@@ -118,9 +118,9 @@ class SqliteEngine:
         with self._store.reading() as connection:
             return desk.count(connection, where, self._clock())
 
-    async def queues(self, names: Iterable[str] | None = None) -> list[QueueStatus]:
+    async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         with self._store.reading() as connection:
-            return figures.queues(connection, names, self._clock())
+            return figures.queues(connection, names, self._clock(), brief=brief)
 
     async def workers(self) -> list[WorkerCard]:
         with self._store.reading() as connection:

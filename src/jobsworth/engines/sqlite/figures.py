@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+import msgspec
+
 from ...engine import QueueStatus, WorkerCard
 from ...job import State
 from .desk import workers
@@ -20,7 +22,9 @@ OLDEST = (
 )
 
 
-def queues(connection: sqlite3.Connection, names: Iterable[str] | None, now: float) -> list[QueueStatus]:
+def queues(
+    connection: sqlite3.Connection, names: Iterable[str] | None, now: float, *, brief: bool
+) -> list[QueueStatus]:
     """Each queue in numbers; those in use when no names are given."""
     cards = workers(connection, now)
     paused = dict(connection.execute("SELECT name, paused FROM jobsworth_queues").fetchall())
@@ -28,8 +32,8 @@ def queues(connection: sqlite3.Connection, names: Iterable[str] | None, now: flo
         found = set(paused) | {queue for card in cards for queue in card.queues} | _in_use(connection)
     else:
         found = set(names)
-    recent = _first_since(connection, now - 60)
-    return [_queue(connection, name, bool(paused.get(name)), cards, recent, now) for name in sorted(found)]
+    look = _brief if brief else _whole
+    return [look(connection, name, bool(paused.get(name)), cards, now) for name in sorted(found)]
 
 
 def _in_use(connection: sqlite3.Connection) -> set[str]:
@@ -40,57 +44,72 @@ def _in_use(connection: sqlite3.Connection) -> set[str]:
         name: str | None = ""
         while name is not None:
             (name,) = connection.execute(
-                f"SELECT min(queue) FROM jobsworth_jobs WHERE {group} AND queue > ?",  # noqa: S608
+                f"SELECT min(queue) FROM jobsworth_jobs WHERE {group} AND queue > ?",
                 (name,),
             ).fetchone()
             if name is not None:
                 found.add(name)
     for group in ("state = 0", "state IN (2, 3)"):
-        rows = connection.execute(f"SELECT DISTINCT queue FROM jobsworth_jobs WHERE {group}")  # noqa: S608
+        rows = connection.execute(f"SELECT DISTINCT queue FROM jobsworth_jobs WHERE {group}")
         found.update(queue for (queue,) in rows)
     return found
 
 
-def _queue(
-    connection: sqlite3.Connection, name: str, paused: bool, cards: list[WorkerCard], recent: int, now: float
-) -> QueueStatus:
+def _brief(connection: sqlite3.Connection, name: str, paused: bool, cards: list[WorkerCard], now: float) -> QueueStatus:
     mine = [card for card in cards if name in card.queues]
-    oldest = _oldest(connection, name)
-    (arrived,) = connection.execute(
-        "SELECT count(*) FROM jobsworth_jobs WHERE seq >= ? AND queue = ? AND created_at >= ?", (recent, name, now - 60)
-    ).fetchone()
-    (ended,) = connection.execute(
-        "SELECT count(*) FROM jobsworth_jobs WHERE state IN (4, 5, 6) AND queue = ? AND finished_at >= ?",
-        (name, now - 60),
-    ).fetchone()
     return QueueStatus(
         queue=name,
         paused=paused,
-        counts=_counts(connection, name),
-        oldest=None if oldest is None else max(0.0, now - oldest),
+        counts=_counts(connection, name, GROUPS[:-1]),
+        oldest=_oldest(connection, name, now),
         slots=sum(card.queues[name] for card in mine),
         workers=len(mine),
+    )
+
+
+def _whole(connection: sqlite3.Connection, name: str, paused: bool, cards: list[WorkerCard], now: float) -> QueueStatus:
+    mine = [card for card in cards if name in card.queues]
+    (arrived,) = connection.execute(
+        "SELECT count(*) FROM jobsworth_jobs WHERE seq >= ? AND queue = ? AND created_at >= ?",
+        (_first_since(connection, now - 60), name, now - 60),
+    ).fetchone()
+    return msgspec.structs.replace(
+        _brief(connection, name, paused, cards, now),
+        counts=_counts(connection, name, GROUPS),
         in_rate=arrived,
-        out_rate=ended,
+        out_rate=_ended(connection, name, now - 60),
         unroutable=_unroutable(connection, name, mine),
     )
 
 
-def _counts(connection: sqlite3.Connection, queue: str) -> dict[State, int]:
+def _ended(connection: sqlite3.Connection, queue: str, since: float) -> int:
+    total = 0
+    for code in (4, 5, 6):
+        (number,) = connection.execute(
+            "SELECT count(*) FROM jobsworth_jobs WHERE state IN (4, 5, 6) AND state = ? AND queue = ?"
+            " AND finished_at >= ?",
+            (code, queue, since),
+        ).fetchone()
+        total += number
+    return total
+
+
+def _counts(connection: sqlite3.Connection, queue: str, groups: Iterable[str]) -> dict[State, int]:
     counts: dict[State, int] = {}
-    for group in GROUPS:
+    for group in groups:
         for code, number in connection.execute(
-            f"SELECT state, count(*) FROM jobsworth_jobs WHERE {group} AND queue = ? GROUP BY state",  # noqa: S608
+            f"SELECT state, count(*) FROM jobsworth_jobs WHERE {group} AND queue = ? GROUP BY state",
             (queue,),
         ):
             counts[STATES[code]] = counts.get(STATES[code], 0) + number
     return counts
 
 
-def _oldest(connection: sqlite3.Connection, queue: str) -> float | None:
-    """When the longest-waiting queued job became ready; among the next EXACT_BELOW ones when there are more."""
+def _oldest(connection: sqlite3.Connection, queue: str, now: float) -> float | None:
+    """Seconds the longest-waiting queued job has been ready; among the next EXACT_BELOW ones when there are more."""
     found = [connection.execute(OLDEST.format(group=group), (queue,)).fetchone()[0] for group in (READY, CRASHED)]
-    return min((moment for moment in found if moment is not None), default=None)
+    waits = [max(0.0, now - moment) for moment in found if moment is not None]
+    return max(waits, default=None)
 
 
 def _first_since(connection: sqlite3.Connection, moment: float) -> int:
@@ -118,7 +137,7 @@ def _unroutable(connection: sqlite3.Connection, queue: str, cards: list[WorkerCa
     found: dict[str, int] = {}
     for group in (READY, CRASHED):
         for task, number in connection.execute(
-            f"SELECT task, count(*) FROM jobsworth_jobs WHERE {group} AND queue = ?"  # noqa: S608
+            f"SELECT task, count(*) FROM jobsworth_jobs WHERE {group} AND queue = ?"
             " AND task NOT IN (SELECT value FROM json_each(?)) GROUP BY task",
             (queue, known),
         ):

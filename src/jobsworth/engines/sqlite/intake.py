@@ -14,7 +14,7 @@ INLINE_BYTES = 4096  # larger arguments live apart, so that claims and endings d
 
 def _insert(columns: str) -> str:
     marks = ", ".join("?" * (columns.count(",") + 1))
-    return f"INSERT INTO jobsworth_jobs ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+    return f"INSERT INTO jobsworth_jobs ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"
 
 
 PLAIN = _insert(PLAIN_COLUMNS)
@@ -22,7 +22,7 @@ FULL = _insert(f"{PLAIN_COLUMNS}, {EXTRA_COLUMNS}")
 PAYLOAD = "INSERT INTO jobsworth_payloads (seq, args) VALUES (?, ?)"
 # Waiting jobs of a queue, counted no further than needed; one part per partial index.
 ROOM = " + ".join(
-    f"(SELECT count(*) FROM (SELECT 1 FROM jobsworth_jobs WHERE {state} AND queue = ?1 LIMIT ?2))"  # noqa: S608
+    f"(SELECT count(*) FROM (SELECT 1 FROM jobsworth_jobs WHERE {state} AND queue = ?1 LIMIT ?2))"
     for state in ("state = 0", "state = 1 AND crashes = 0", "state = 1 AND crashes > 0")
 )
 HOLDER = "SELECT id FROM jobsworth_jobs WHERE task = ? AND key = ? AND state IN (0, 1, 2, 3)"
@@ -35,7 +35,8 @@ def store(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: float) ->
         return _store(connection, jobs, now)
     connection.execute("SAVEPOINT batch")
     receipts = _store(connection, jobs, now)
-    full = _overflow(connection, jobs)
+    fresh = [job for job, receipt in zip(jobs, receipts, strict=True) if receipt.created and job.failure is None]
+    full = _overflow(connection, fresh)
     if full is not None:
         connection.execute("ROLLBACK TO batch")
     connection.execute("RELEASE batch")

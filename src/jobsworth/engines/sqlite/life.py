@@ -6,9 +6,12 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from ...engine import Heard, Pulse, Turn, Want
-from ...job import FINAL, Attempt, CancelRequest, Claim, Lease, State
+from ...job import FINAL, PENDING, Attempt, CancelRequest, Claim, Failure, Lease, State
 from ...lifecycle import Settlement
+from .intake import store
 from .rows import CLAIM_COLUMNS, CODES, claim_from, encode
 
 HISTORY = 50  # recorded attempts kept per job
@@ -27,7 +30,8 @@ SUCCESS = (
     " failure = NULL, version = version + 1 WHERE seq = ? AND fence = ? AND state IN (2, 3)"
 )
 HELD_ROW = (
-    "SELECT state, attempt, worker, started_at FROM jobsworth_jobs WHERE seq = ? AND fence = ? AND state IN (2, 3)"
+    "SELECT state, attempt, worker, started_at, cancel_reason FROM jobsworth_jobs"
+    " WHERE seq = ? AND fence = ? AND state IN (2, 3)"
 )
 ENDING = (
     "UPDATE jobsworth_jobs SET state = ?, attempt = attempt - ?, errors = errors + ?, crashes = crashes + ?,"
@@ -46,7 +50,7 @@ TELL = (
     " WHERE seq = ? AND fence = ? AND state IN (2, 3)"
 )
 STILL = "SELECT 1 FROM jobsworth_jobs WHERE seq = ? AND fence = ? AND state IN (2, 3)"
-ASKED = "SELECT seq, id, cancel_reason, cancel_grace FROM jobsworth_jobs WHERE state IN (2, 3) AND state = 3"
+ASKED = "SELECT seq, fence, id, cancel_reason, cancel_grace FROM jobsworth_jobs WHERE state IN (2, 3) AND state = 3"
 EXPIRED = "SELECT 1 FROM jobsworth_jobs WHERE state IN (2, 3) AND lease_until <= ? LIMIT 1"
 TAKE_OVER = (
     "UPDATE jobsworth_jobs SET fence = fence + 1, lease_until = ? WHERE seq IN (SELECT seq FROM jobsworth_jobs"
@@ -82,7 +86,7 @@ def something_to_do(connection: sqlite3.Connection, want: Sequence[Want], now: f
             marks = ", ".join("?" * len(each.tasks))
             tail = f"AND queue = ? AND task IN ({marks})"
             statement = _ready[len(each.tasks)] = (
-                f"SELECT EXISTS (SELECT 1 FROM jobsworth_jobs WHERE state = 1 AND crashes = 0 {tail}),"  # noqa: S608
+                f"SELECT EXISTS (SELECT 1 FROM jobsworth_jobs WHERE state = 1 AND crashes = 0 {tail}),"
                 f" EXISTS (SELECT 1 FROM jobsworth_jobs WHERE state = 1 AND crashes > 0 {tail})"
             )
         fresh, crashed = connection.execute(statement, (each.queue, *each.tasks) * 2).fetchone()
@@ -111,33 +115,37 @@ def turn(
         paused = {name for (name,) in connection.execute(PAUSED)}
         for each in want:
             if each.queue not in paused and each.limit > 0:
-                claims += _claim(connection, worker, each, lease, now)
+                # One job that took a process down per turn, whichever queue it comes from.
+                crashed = each.crashed and not any(claim.crashes for claim in claims)
+                claims += _claim(connection, worker, each, crashed, lease, now)
     return Turn(claims, refused, due)
 
 
-def _claim(connection: sqlite3.Connection, worker: str, want: Want, lease: float, now: float) -> list[Claim]:
+def _claim(
+    connection: sqlite3.Connection, worker: str, want: Want, with_crashed: bool, lease: float, now: float
+) -> list[Claim]:
     first = (worker, now + lease, now, now, want.queue, *want.tasks)
     tasks = len(want.tasks)
     found: list[tuple[Any, ...]] = []
-    if want.crashed:
+    if with_crashed:
         found = connection.execute(_claim_statement(True, tasks), (*first, 1)).fetchall()
-    fresh = connection.execute(_claim_statement(False, tasks), (*first, want.limit - len(found))).fetchall()
+    found += connection.execute(_claim_statement(False, tasks), (*first, want.limit - len(found))).fetchall()
     # RETURNING promises no order. Columns 0 and 10 are seq and priority.
-    fresh.sort(key=lambda row: (-row[10], row[0]))
-    return [claim_from(with_args(connection, row), now) for row in (*found, *fresh)]
+    found.sort(key=lambda row: (-row[10], row[0]))
+    return [claim_from(with_args(connection, row), now) for row in found]
 
 
 def with_args(connection: sqlite3.Connection, row: tuple[Any, ...]) -> tuple[Any, ...]:
     """The row with its arguments, fetched from apart if they are large. Column 5 of CLAIM_COLUMNS."""
     if row[5] is not None:
         return row
-    (args,) = connection.execute(PAYLOAD, (row[0],)).fetchone()
-    return (*row[:5], args, *row[6:])
+    found = connection.execute(PAYLOAD, (row[0],)).fetchone()
+    return (*row[:5], found[0] if found else None, *row[6:])
 
 
 def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], now: float) -> list[str]:
     """Write endings; returns the ids whose lease was lost."""
-    plain = [each for each in settlements if each.target is State.COMPLETED and each.progress is None]
+    plain = [each for each in settlements if _is_plain(each)]
     refused: list[str] = []
     if plain:
         connection.execute("SAVEPOINT endings")
@@ -149,11 +157,13 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
         if written == len(plain):
             if len(plain) == len(settlements):
                 return refused
-            settlements = [each for each in settlements if each.target is not State.COMPLETED or each.progress]
-    for each in settlements:
-        if not _settle_one(connection, each, now):
-            refused.append(each.lease.job_id)
+            settlements = [each for each in settlements if not _is_plain(each)]
+    refused += [each.lease.job_id for each in settlements if not _settle_one(connection, each, now)]
     return refused
+
+
+def _is_plain(ending: Settlement) -> bool:
+    return ending.target is State.COMPLETED and ending.progress is None and ending.forward is None
 
 
 def _settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) -> bool:
@@ -161,7 +171,7 @@ def _settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) 
     row = connection.execute(HELD_ROW, (lease.row, lease.fence)).fetchone()
     if row is None:
         return False
-    code, attempt, worker, started_at = row
+    code, attempt, worker, started_at, cancel_reason = row
     target = ending.if_cancelling if code == CODES[State.CANCELLING] else ending.target
     outcome = ending.outcome
     final = target in FINAL
@@ -169,18 +179,24 @@ def _settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) 
         record = Attempt(attempt, worker, started_at, now, outcome, ending.failure)
         connection.execute(RECORD, (lease.row, lease.fence, encode(record)))
         connection.execute(FORGET, (lease.row,))
+    failure = ending.failure
+    if failure is None and target is State.CANCELLED:
+        failure = Failure("Cancelled", cancel_reason or "cancelled", "cancelled")
     connection.execute(
         ENDING,
         (
             CODES[target], int(ending.refund), ending.errors, ending.crashes,
-            now + ending.delay if target is State.SCHEDULED else None,
+            now + max(0.0, ending.delay) if target in PENDING else None,
             None if ending.refund and attempt <= 1 else started_at,
             now if final else None, now, worker if final else None,
-            encode(ending.progress), ending.result, encode(ending.failure), lease.row, lease.fence,
+            encode(ending.progress), ending.result, encode(failure), lease.row, lease.fence,
         ),
     )  # fmt: skip
     if target is State.COMPLETED:
         connection.execute("UPDATE jobsworth_jobs SET failure = NULL WHERE seq = ?", (lease.row,))
+    if ending.forward is not None and target is ending.target:
+        # A full queue must not lose it: the job it stands for has already been given up.
+        store(connection, [replace(ending.forward, max_size=None)], now)
     return True
 
 
@@ -204,22 +220,18 @@ def asked(connection: sqlite3.Connection, leases: Iterable[Lease]) -> list[Cance
     mine = {lease.row: lease.fence for lease in leases}
     return [
         CancelRequest(id_, reason, grace)
-        for seq, id_, reason, grace in connection.execute(ASKED).fetchall()
-        if seq in mine
+        for seq, fence, id_, reason, grace in connection.execute(ASKED).fetchall()
+        if mine.get(seq) == fence
     ]
 
 
 def lost(connection: sqlite3.Connection, leases: Iterable[Lease]) -> list[str]:
     """Which of these no longer hold."""
-    return [
-        lease.job_id
-        for lease in leases
-        if connection.execute(STILL, (lease.row, lease.fence)).fetchone() is None
-    ]
+    return [lease.job_id for lease in leases if connection.execute(STILL, (lease.row, lease.fence)).fetchone() is None]
 
 
 def reclaim(connection: sqlite3.Connection, limit: int, lease: float, now: float) -> list[Claim]:
     """Take over expired leases."""
     rows = connection.execute(TAKE_OVER, (now + lease, now, limit)).fetchall()
     rows.sort(key=lambda row: row[0])
-    return [claim_from(with_args(connection, row), now) for row in rows]
+    return [claim_from(with_args(connection, row), now, taken_over=True) for row in rows]

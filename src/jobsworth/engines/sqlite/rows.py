@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from ...errors import CorruptRow
 from ...job import FINAL, HELD, Attempt, Claim, Failure, Job, Lease, NewJob, Progress, State
 
 STATES = (
@@ -76,17 +75,39 @@ def moment(delay: float, run_at: float | None, now: float) -> float:
     return now + delay if delay > 0 else now
 
 
-def claim_from(row: tuple[Any, ...], now: float) -> Claim:
-    """A Claim from CLAIM_COLUMNS."""
+def claim_from(row: tuple[Any, ...], now: float, *, taken_over: bool = False) -> Claim:
+    """A Claim from CLAIM_COLUMNS. One that was taken over names its loser, and has started, so it cannot expire."""
     (seq, id_, fence, queue, task, args, attempt, errors, crashes, max_attempts, priority, key, owner, label, tags,
      meta, timeout, worker, expires_at, state, cancel_reason, created_at) = row  # fmt: skip
+    if tags is not None or type(args) is not bytes or (meta is not None and type(meta) is not bytes):
+        checked, corrupt = _inspect(args, tags, meta)
+        args, tags, meta = checked
+    else:
+        corrupt = None
     return Claim(
         lease=Lease(id_, fence, seq), queue=queue, task=task, args=args, attempt=attempt, errors=errors,
         crashes=crashes, max_attempts=max_attempts, priority=priority, key=key, owner=owner, label=label,
-        tags=() if tags is None else _tags(tags), meta=meta, timeout=timeout, worker=worker,
-        expired=expires_at is not None and expires_at <= now, cancelling=state == 3, cancel_reason=cancel_reason,
-        created_at=created_at,
+        tags=tags or (), meta=meta, timeout=timeout, worker=worker if taken_over else None,
+        expired=expires_at is not None and expires_at <= now and not taken_over, corrupt=corrupt,
+        cancelling=state == 3, cancel_reason=cancel_reason, created_at=created_at,
     )  # fmt: skip
+
+
+def _inspect(args: Any, tags: Any, meta: Any) -> tuple[tuple[bytes, tuple[str, ...], bytes | None], str | None]:
+    """Read the columns that may be damaged; what cannot be read is left out and named, so that no row stops a queue."""
+    wrong: list[str] = []
+    names: tuple[str, ...] = ()
+    try:
+        names = () if tags is None else _tags(tags)
+    except (msgspec.MsgspecError, TypeError) as exc:
+        wrong.append(f"tags: {exc}")
+    if type(args) is not bytes:
+        wrong.append(f"args: bytes expected, not {type(args).__name__}")
+        args = b""
+    if meta is not None and type(meta) is not bytes:
+        wrong.append(f"meta: bytes expected, not {type(meta).__name__}")
+        meta = None
+    return (args, names, meta), "; ".join(wrong) or None
 
 
 def job_from(row: tuple[Any, ...], history: list[str]) -> Job:
@@ -95,6 +116,8 @@ def job_from(row: tuple[Any, ...], history: list[str]) -> Job:
      progress, id_, queue, task, created_at, run_at, key, owner, label, tags, meta, timeout, expires_at, cancel_asked,
      cancel_reason, failure, result, args) = row  # fmt: skip
     try:
+        if code not in range(len(STATES)):
+            raise ValueError(f"state: no such code {code!r}")
         state = STATES[code]
         attempts = [_attempt(record) for record in history]
         if state in HELD:
@@ -102,7 +125,7 @@ def job_from(row: tuple[Any, ...], history: list[str]) -> Job:
         elif state is State.COMPLETED:
             attempts.append(Attempt(attempt, worker, started_at, finished_at, "succeeded"))
         return Job(
-            id=id_, queue=queue, task=task, state=state, args=bytes(args), priority=priority, attempt=attempt,
+            id=id_, queue=queue, task=task, state=state, args=_bytes(args), priority=priority, attempt=attempt,
             errors=errors, crashes=crashes, max_attempts=max_attempts, key=key, owner=owner, label=label,
             tags=() if tags is None else _tags(tags), meta=meta, timeout=timeout, created_at=created_at,
             updated_at=created_at if updated_at is None else updated_at, run_at=run_at, started_at=started_at,
@@ -112,9 +135,19 @@ def job_from(row: tuple[Any, ...], history: list[str]) -> Job:
             cancel_requested=bool(cancel_asked), version=version, attempts=tuple(attempts),
         )  # fmt: skip
     except (msgspec.MsgspecError, TypeError, ValueError, IndexError) as exc:
-        raise CorruptRow(
-            f"the stored job {id_!r} cannot be read: {exc}", hint="the row is kept as it is; `jobsworth doctor` looks"
-        ) from exc
+        # One damaged row must not hide all the others: it is shown as what it is. The row itself is kept.
+        why = Failure("CorruptRow", f"E202: the stored row cannot be read: {exc}", "corrupt")
+        return Job(
+            id=str(id_), queue=str(queue), task=str(task), args=args if isinstance(args, bytes) else b"", failure=why,
+            state=STATES[code] if code in range(len(STATES)) else State.FAILED,
+            created_at=created_at if isinstance(created_at, float) else 0.0,
+        )  # fmt: skip
+
+
+def _bytes(args: Any) -> bytes:
+    if not isinstance(args, bytes):
+        raise TypeError(f"args: bytes expected, not {type(args).__name__}")
+    return args
 
 
 def is_final(code: int) -> bool:

@@ -8,7 +8,6 @@ lock at BEGIN IMMEDIATE, so a transaction that has begun never fails half way fo
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import sqlite3
 import sys
@@ -44,6 +43,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._wal = Path(f"{path}-wal")
         self.on_commit: Callable[[], None] = lambda: None
         self._reset()
 
@@ -151,7 +151,7 @@ class Store:
     def wal_bytes(self) -> int:
         """Size of the write-ahead log."""
         try:
-            return os.stat(f"{self.path}-wal").st_size
+            return self._wal.stat().st_size
         except FileNotFoundError:
             return 0
 
@@ -221,4 +221,3 @@ class Store:
         """In a forked child: leave the parent's connections alone and start afresh on first use."""
         _left_behind.extend(each for each in (self._writer, self._reader) if each is not None)
         self._reset()
-

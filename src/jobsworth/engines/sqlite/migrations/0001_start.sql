@@ -3,7 +3,8 @@
 CREATE TABLE jobsworth_jobs (
     seq           INTEGER PRIMARY KEY,
     state         INTEGER NOT NULL,
-    fence         INTEGER NOT NULL DEFAULT 0,
+    -- It starts anywhere and only grows: a lease on a deleted job must not fit a later one that got its seq and id.
+    fence         INTEGER NOT NULL DEFAULT (abs(random() / 4294967296)),
     attempt       INTEGER NOT NULL DEFAULT 0,
     errors        INTEGER NOT NULL DEFAULT 0,
     crashes       INTEGER NOT NULL DEFAULT 0,

@@ -1,0 +1,350 @@
+"""Jobsworth: an engine, its queues and tasks, and everything a program asks of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from .bridge import Bridge
+from .dead import DeadLetters
+from .defer import Deferrals
+from .engine import Engine, QueueSettings, QueueStatus, Where, WorkerCard
+from .engines import from_url
+from .errors import BadOption, UnknownQueue, UnknownTask
+from .handle import JobHandle, find_one, status_of
+from .job import Job, JobId, NewJob, State
+from .lifecycle import CANCEL
+from .naming import checked
+from .queue import Isolation, Queue, QueueService
+from .retry import Retry
+from .snapshot import queue_part
+from .suggest import did_you_mean
+from .task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from .worker import Worker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+DEFAULT_URL = "sqlite:///jobsworth.db"
+DEFAULT_QUEUE = "default"
+
+
+class Jobsworth:
+    """A program's queues and where their jobs live.
+
+    url:       the engine's URL; else the variable JOBSWORTH_URL, else an SQLite file in the working directory.
+    queues:    queues to add.  providers: the same as a dict, whose keys are the queues' names.
+    engine:    an engine made by hand, instead of a URL.
+
+    Nothing is opened before the first use. It may be used from any thread, from a running loop (the a-prefixed verbs)
+    and after a fork.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        queues: Sequence[Queue] = (),
+        *,
+        providers: Mapping[str, Queue] | None = None,
+        engine: Engine | None = None,
+    ) -> None:
+        if url is not None and engine is not None:
+            raise BadOption("give a url or an engine, not both")
+        self.url = "" if engine is not None else (url or os.environ.get("JOBSWORTH_URL") or DEFAULT_URL)
+        self.engine: Engine = engine if engine is not None else from_url(self.url)
+        self.bridge = Bridge(self.engine)
+        self.queues: dict[str, Queue] = {}
+        self.tasks: dict[str, Task[..., Any]] = {}
+        self._implied: set[str] = set()  # queues that exist only because a task named them
+        self._deferrals = Deferrals()
+        for queue in queues:
+            self.add(queue)
+        for name, queue in (providers or {}).items():
+            queue.name = name
+            self.add(queue)
+
+    def __repr__(self) -> str:
+        return f"<Jobsworth on {self.engine!r}, {len(self.queues)} queues>"
+
+    # Declaring.
+    def add(self, queue: QueueT) -> QueueT:
+        """Add a queue; returns it. Raises BadOption if its name is taken or the declaration makes no sense."""
+        if not queue.name:
+            raise BadOption(f"{type(queue).__name__} has no name", hint='set `name = "..."` in the class')
+        queue.check()
+        known = self.queues.get(queue.name)
+        if known is not None and known is not queue and not (type(known) is Queue and known.name in self._implied):
+            raise BadOption(f"there is already a queue named {queue.name!r}")
+        if known is not None and known is not queue:
+            for declared in self.tasks.values():
+                if declared.queue is known:
+                    declared.queue = queue
+        self.queues[queue.name] = queue
+        self._implied.discard(queue.name)
+        if isinstance(queue, QueueService):
+            task: Task[..., Any] = Task(queue.handle_item, name=queue.name, queue=queue, outlet=self)
+            queue.bind(task)
+            self._register(task)
+        return queue
+
+    @overload
+    def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(
+        self,
+        fn: None = None,
+        /,
+        *,
+        queue: str | Queue = ...,
+        name: str | None = ...,
+        isolation: Isolation | None = ...,
+        retry: Retry | None = ...,
+        max_attempts: int | None = ...,
+        timeout: float | None = ...,
+    ) -> TaskDecorator: ...
+    def task(
+        self,
+        fn: Callable[..., Any] | None = None,
+        /,
+        *,
+        queue: str | Queue = DEFAULT_QUEUE,
+        name: str | None = None,
+        isolation: Isolation | None = None,
+        retry: Retry | None = None,
+        max_attempts: int | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Declare a function as a task: `@jobs.task` or `@jobs.task(queue="mailers", max_attempts=5)`.
+
+        queue: its queue ("default" if not given), which is added with its defaults if nobody declared it.
+        name: the function's name if not given; it is what is stored, so it must stay the same.
+        isolation, retry, max_attempts, timeout: instead of the queue's.
+        """
+
+        def declare(fn: Callable[..., Any]) -> Task[..., Any]:
+            task: Task[..., Any] = Task(
+                fn, name=name or fn.__name__, queue=self._queue_for(queue), outlet=self, isolation=isolation,
+                retry=retry, max_attempts=max_attempts, timeout=timeout,
+            )  # fmt: skip
+            self._register(task)
+            return task
+
+        return TaskDecorator(declare) if fn is None else declare(fn)
+
+    def _queue_for(self, queue: str | Queue) -> Queue:
+        if isinstance(queue, Queue):
+            return self.queues[queue.name] if queue is self.queues.get(queue.name) else self.add(queue)
+        if queue not in self.queues:
+            self.queues[checked(queue, "queue name")] = Queue(queue)
+            self._implied.add(queue)
+        return self.queues[queue]
+
+    def _register(self, task: Task[..., Any]) -> None:
+        known = self.tasks.get(task.name)
+        if known is not None and known.fn != task.fn:
+            raise BadOption(
+                f"there is already a task named {task.name!r}", hint='give one of them another: @jobs.task(name="...")'
+            )
+        self.tasks[task.name] = task
+
+    def find_task(self, name: str) -> Task[..., Any]:
+        """The task of that name. Raises UnknownTask (E106)."""
+        if name not in self.tasks:
+            raise UnknownTask(f"there is no task {name!r} here", hint=did_you_mean(name, self.tasks))
+        return self.tasks[name]
+
+    def find_queue(self, name: str) -> Queue:
+        """The queue of that name. Raises UnknownQueue (E107)."""
+        if name not in self.queues:
+            raise UnknownQueue(f"there is no queue {name!r} here", hint=did_you_mean(name, self.queues))
+        return self.queues[name]
+
+    # Enqueueing.
+    def enqueue_many(self, jobs: Sequence[NewJob]) -> list[JobHandle[Any]]:
+        """Store jobs made with task.new_job(...) in one transaction: all of them or none."""
+        return self.store([self.find_task(job.task) for job in jobs], jobs)
+
+    async def aenqueue_many(self, jobs: Sequence[NewJob]) -> list[JobHandle[Any]]:
+        """The async twin of enqueue_many."""
+        return await self.astore([self.find_task(job.task) for job in jobs], jobs)
+
+    def store(self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob]) -> list[JobHandle[Any]]:
+        """Store built jobs and give their handles; tasks[i] is the task of jobs[i]."""
+        return self._handles(tasks, self.bridge.enqueue(jobs) if jobs else [])
+
+    async def astore(self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob]) -> list[JobHandle[Any]]:
+        """The async twin of store."""
+        return self._handles(tasks, await self.bridge.aenqueue(jobs) if jobs else [])
+
+    def _handles(self, tasks: Sequence[Task[..., Any]], receipts: Sequence[Any]) -> list[JobHandle[Any]]:
+        return [
+            JobHandle(self.bridge, receipt.id, task.signature.unpack_result, created=receipt.created)
+            for task, receipt in zip(tasks, receipts, strict=True)
+        ]
+
+    def defer(self, fn: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Run `fn` soon, in this process: not stored, not retried, no history; drained when the program ends.
+
+        For what may be lost and needs no slot. Its exception is logged and given to `on_deferred_error`.
+        """
+        self._deferrals.submit(fn, *args, **kwargs)
+
+    @property
+    def on_deferred_error(self) -> Callable[[Callable[..., Any], BaseException], None] | None:
+        """Called with the function and its exception when a deferred action fails. None by default."""
+        return self._deferrals.on_error
+
+    @on_deferred_error.setter
+    def on_deferred_error(self, hook: Callable[[Callable[..., Any], BaseException], None] | None) -> None:
+        self._deferrals.on_error = hook
+
+    # Asking.
+    def handle(self, job_id: JobId) -> JobHandle[Any]:
+        """A handle for a job's id; the job is looked up at the first question."""
+        return JobHandle(self.bridge, job_id, self._read)
+
+    def _read(self, data: bytes) -> Any:
+        return msgspec.json.decode(data)
+
+    def job_status(self, queue: str, job_id: JobId) -> dict[str, Any]:
+        """The status snapshot of a job in a queue (see jobsworth.snapshot). Raises JobNotFound (E301)."""
+        return self.bridge.call(lambda engine: self._job_status(engine, queue, job_id))
+
+    async def ajob_status(self, queue: str, job_id: JobId) -> dict[str, Any]:
+        """The async twin of job_status."""
+        return await self.bridge.acall(lambda engine: self._job_status(engine, queue, job_id))
+
+    async def _job_status(self, engine: Engine, queue: str, job_id: JobId) -> dict[str, Any]:
+        return await status_of(engine, await find_one(engine, job_id, queue))
+
+    def request_job_cancel(self, queue: str, job_id: JobId, reason: str | None = None) -> dict[str, Any]:
+        """Ask a job to stop; returns its snapshot, `accepted` telling whether that changed anything.
+
+        Raises JobNotFound (E301).
+        """
+        return self.bridge.call(lambda engine: self._request_job_cancel(engine, queue, job_id, reason))
+
+    async def arequest_job_cancel(self, queue: str, job_id: JobId, reason: str | None = None) -> dict[str, Any]:
+        """The async twin of request_job_cancel."""
+        return await self.bridge.acall(lambda engine: self._request_job_cancel(engine, queue, job_id, reason))
+
+    async def _request_job_cancel(
+        self, engine: Engine, queue: str, job_id: JobId, reason: str | None
+    ) -> dict[str, Any]:
+        moved = await engine.move(Where(ids=(job_id,), queue=queue), msgspec.structs.replace(CANCEL, reason=reason))
+        return await status_of(engine, await find_one(engine, job_id, queue), accepted=bool(moved))
+
+    def find(self, **filters: Any) -> list[Job]:
+        """Jobs by queue, task, states, tag, owner, text, ids...: the fields of Where. Newest first, at most 100."""
+        where = _where(filters)
+        return self.bridge.call(lambda engine: engine.find(where))
+
+    async def afind(self, **filters: Any) -> list[Job]:
+        """The async twin of find."""
+        where = _where(filters)
+        return await self.bridge.acall(lambda engine: engine.find(where))
+
+    def queue_snapshot(self, name: str) -> dict[str, Any]:
+        """A queue in numbers: its name, paused, pending, active, active_jobs, workers, slots, counts per state, oldest
+        (seconds), in_rate and out_rate (jobs in the last minute), unroutable (queued jobs by unknown task)."""
+        return self.bridge.call(lambda engine: self._queue_snapshot(engine, name))
+
+    async def aqueue_snapshot(self, name: str) -> dict[str, Any]:
+        """The async twin of queue_snapshot."""
+        return await self.bridge.acall(lambda engine: self._queue_snapshot(engine, name))
+
+    async def _queue_snapshot(self, engine: Engine, name: str) -> dict[str, Any]:
+        (status,) = await engine.queues([checked(name, "queue name")])
+        held = Where(queue=name, states=(State.RUNNING, State.CANCELLING), newest_first=False)
+        active = [job.id for job in await engine.find(held)]
+        return {
+            "queue": name, "paused": status.paused, **queue_part(status, active), "slots": status.slots,
+            "counts": {state.value: status.counts.get(state, 0) for state in State}, "oldest": status.oldest,
+            "in_rate": status.in_rate, "out_rate": status.out_rate, "unroutable": status.unroutable,
+        }  # fmt: skip
+
+    def queue_statuses(self) -> list[QueueStatus]:
+        """Every queue that holds jobs, has settings or has live workers."""
+        return self.bridge.call(lambda engine: engine.queues())
+
+    def workers(self) -> list[WorkerCard]:
+        """The live workers, wherever they run."""
+        return self.bridge.call(lambda engine: engine.workers())
+
+    # Operating.
+    def pause(self, queue: str) -> None:
+        """Stop all workers from taking jobs of a queue; running ones go on."""
+        self._configure(queue, paused=True)
+
+    def resume(self, queue: str) -> None:
+        """Let workers take jobs of a queue again."""
+        self._configure(queue, paused=False)
+
+    def purge(self, queue: str) -> int:
+        """Delete every waiting job of a queue; returns how many. Running and finished ones stay."""
+        where = Where(queue=checked(queue, "queue name"), states=(State.SCHEDULED, State.QUEUED), limit=None)
+        return self.bridge.call(lambda engine: engine.delete(where))
+
+    def _configure(self, queue: str, *, paused: bool) -> None:
+        name = checked(queue, "queue name")
+        self.bridge.call(lambda engine: engine.configure(name, QueueSettings(paused=paused)))
+
+    def dead_letters(self, queue: str | None = None) -> DeadLetters:
+        """The jobs that were given up, of one queue or of all."""
+        return DeadLetters(self.bridge, self.find_task, queue)
+
+    def worker(self, queues: str | Sequence[str] | Mapping[str, int] | None = None, **options: Any) -> Worker:
+        """A worker for this program: `with jobs.worker(): ...`, `async with jobs.worker(): ...` or `.run()`.
+
+        queues: names, or names with slots ({"images": 4} or "images:4,mailers"); all queues if not given.
+        options: those of jobsworth.worker.Worker (lease, grace, name...).
+        """
+        from .worker import Worker
+
+        return Worker(self, queues, **options)
+
+    def close(self) -> None:
+        """Finish what was deferred and let go of the engine. Using the Jobsworth again opens it again."""
+        self._deferrals.drain()
+        self.bridge.close()
+
+
+QueueT = TypeVar("QueueT", bound=Queue)
+
+
+class TaskDecorator:
+    """What `@jobs.task(...)` gives: typed so that the task keeps the function's signature."""
+
+    def __init__(self, declare: Callable[[Callable[..., Any]], Task[..., Any]]) -> None:
+        self._declare = declare
+
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, fn: Callable[..., Any], /) -> Any:
+        return self._declare(fn)
+
+
+def _where(filters: dict[str, Any]) -> Where:
+    states = filters.pop("state", filters.pop("states", None))
+    if states is not None:
+        names = [states] if isinstance(states, str) else list(states)
+        try:
+            filters["states"] = tuple(State(name) for name in names)
+        except ValueError as exc:
+            raise BadOption(str(exc), hint=f"states are {', '.join(State)}") from exc
+    if "ids" in filters:
+        filters["ids"] = tuple(filters["ids"])
+    try:
+        return Where(**filters)
+    except TypeError as exc:
+        raise BadOption(f"jobs cannot be found that way: {exc}") from exc

@@ -1,0 +1,264 @@
+"""Between the colours: one engine, asked from sync code, from a running loop, from any thread, before and after fork.
+
+Callers write one coroutine over the engine's verbs. A blocking engine's coroutines never suspend, so a sync caller
+runs them in place and an async caller in a thread; an async engine lives on one loop of its own per process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from .engine import Engine
+from .errors import QueueFull
+from .job import NewJob, Receipt
+
+T = TypeVar("T")
+_STEPS = (0.002, 0.25)  # seconds: how soon, and at least how often, a waiter looks without having heard a ring
+_bridges: weakref.WeakSet[Bridge] = weakref.WeakSet()
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a blocking engine's coroutine suspended; it must not")
+
+
+class Bridge:
+    """One engine for callers of any colour. Opens it on first use."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._start()
+        _bridges.add(self)
+
+    def _start(self) -> None:
+        self._lock = threading.Lock()
+        self._opened = False
+        self._threads: ThreadPoolExecutor | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._intake = Intake(self.call)
+
+    def call(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
+        """Run `work(engine)` for a sync caller."""
+        if not self._opened:
+            self._open()
+        if self.engine.blocking:
+            return drive(work(self.engine))
+        return asyncio.run_coroutine_threadsafe(work(self.engine), self._own_loop()).result()
+
+    async def acall(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
+        """Run `work(engine)` for an async caller, whose loop is never blocked."""
+        if self.engine.blocking:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool(), self.call, work)
+        await asyncio.get_running_loop().run_in_executor(self._pool(), self._open)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(self.engine), self._own_loop()))
+
+    def enqueue(self, jobs: Sequence[NewJob]) -> list[Receipt]:
+        """Store one caller's batch. Callers that come meanwhile share the next commit."""
+        return self._intake.store(jobs)
+
+    async def aenqueue(self, jobs: Sequence[NewJob]) -> list[Receipt]:
+        """The async twin of enqueue; coroutines share commits too."""
+        return await self._intake.astore(jobs, self._pool())
+
+    def wait(self, look: Callable[[Engine], Coroutine[Any, Any, T | None]], timeout: float | None) -> T | None:
+        """Look again at every ring, and now and then without one, until `look` finds something or time is up."""
+        heard = threading.Event()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        stop: Callable[[], None] | None = None
+        try:
+            for pause in _pauses():
+                heard.clear()
+                found = self.call(look)
+                left = None if deadline is None else deadline - time.monotonic()
+                if found is not None or (left is not None and left <= 0):
+                    return found
+                if stop is None:  # the first look is free of any set-up
+                    stop = self.engine.listen(heard.set)
+                    continue
+                heard.wait(pause if left is None else min(pause, left))
+        finally:
+            if stop is not None:
+                stop()
+        return None
+
+    async def await_(self, look: Callable[[Engine], Coroutine[Any, Any, T | None]], timeout: float | None) -> T | None:
+        """The async twin of wait."""
+        loop = asyncio.get_running_loop()
+        heard = asyncio.Event()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        await self.acall(_nothing)  # opened before it is listened to
+        stop = self.engine.listen(lambda: _set_soon(loop, heard))
+        try:
+            for pause in _pauses():
+                heard.clear()
+                found = await self.acall(look)
+                left = None if deadline is None else deadline - time.monotonic()
+                if found is not None or (left is not None and left <= 0):
+                    return found
+                await _set_within(heard, pause if left is None else min(pause, left))
+        finally:
+            stop()
+        return None
+
+    def close(self) -> None:
+        """Let go of the engine and of the threads. The next call opens it again."""
+        with self._lock:
+            opened, self._opened = self._opened, False
+            threads, self._threads = self._threads, None
+            loop, self._loop = self._loop, None
+        if threads is not None:
+            threads.shutdown(wait=True)
+        if opened and self.engine.blocking:
+            drive(self.engine.close())
+        elif opened and loop is not None:
+            asyncio.run_coroutine_threadsafe(self.engine.close(), loop).result()
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
+
+    def _open(self) -> None:
+        with self._lock:
+            if self._opened:
+                return
+        if self.engine.blocking:
+            drive(self.engine.open())
+        else:
+            asyncio.run_coroutine_threadsafe(self.engine.open(), self._own_loop()).result()
+        with self._lock:
+            self._opened = True
+
+    def _pool(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(4, thread_name_prefix="jobsworth-bridge")
+            return self._threads
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="jobsworth-engine", daemon=True).start()
+            return self._loop
+
+
+class _Wish:
+    """One caller's batch on its way to the store."""
+
+    __slots__ = ("answer", "done", "jobs", "tell")
+
+    def __init__(self, jobs: Sequence[NewJob], tell: Callable[[], None] | None = None) -> None:
+        self.jobs = jobs
+        self.tell = tell
+        self.done = False
+        self.answer: list[Receipt] | BaseException | None = None
+
+    def outcome(self) -> list[Receipt]:
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        assert self.answer is not None
+        return self.answer
+
+
+class Intake:
+    """Group commit without timers: whoever holds the lock stores everything that has come in; the others find
+    their answer ready. While one commit is on its way to the disk, the next one's wishes collect.
+    """
+
+    MOST = 500  # callers per commit
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+        self._leading = threading.Lock()
+        self._waiting: list[_Wish] = []
+        self._on_its_way = False  # a thread is storing what coroutines wished
+
+    def store(self, jobs: Sequence[NewJob]) -> list[Receipt]:
+        wish = _Wish(jobs)
+        self._waiting.append(wish)
+        with self._leading:
+            while not wish.done:
+                self._lead()
+        return wish.outcome()
+
+    async def astore(self, jobs: Sequence[NewJob], threads: ThreadPoolExecutor) -> list[Receipt]:
+        loop = asyncio.get_running_loop()
+        answered = asyncio.Event()
+        wish = _Wish(jobs, lambda: _set_soon(loop, answered))
+        self._waiting.append(wish)
+        if not self._on_its_way:
+            self._on_its_way = True
+            threads.submit(self._store_all)
+        # Shielded by nature: a cancelled caller leaves its wish behind, which is stored or not, as it would be after
+        # any call that did not return.
+        await answered.wait()
+        return wish.outcome()
+
+    def _store_all(self) -> None:
+        while self._waiting:
+            with self._leading:
+                self._lead()
+            if not self._waiting:
+                self._on_its_way = False  # then look once more: a wish may have come in between
+
+    def _lead(self) -> None:
+        batch, self._waiting[: self.MOST] = self._waiting[: self.MOST], []
+        if not batch:
+            return
+        answers: Sequence[list[Receipt] | QueueFull | BaseException]
+        try:
+            answers = self._call(lambda engine: engine.enqueue([wish.jobs for wish in batch]))
+        except BaseException as exc:  # noqa: BLE001 (handed to every caller of the batch)
+            answers = [exc] * len(batch)
+        for wish, answer in zip(batch, answers, strict=True):
+            wish.answer, wish.done = answer, True
+            if wish.tell is not None:
+                wish.tell()
+
+
+def _pauses() -> Any:
+    """Seconds between looks: short at first, then growing to the longest."""
+    pause, longest = _STEPS
+    while True:
+        yield pause
+        pause = min(pause * 1.5, longest)
+
+
+async def _nothing(engine: Engine) -> None:
+    """Used to have the engine opened."""
+
+
+def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    try:
+        loop.call_soon_threadsafe(event.set)
+    except RuntimeError:  # the loop has closed; nobody waits there any more
+        return
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    waiter: Awaitable[bool] = asyncio.wait_for(event.wait(), seconds)
+    try:
+        await waiter
+    except TimeoutError:
+        return
+
+
+def _after_fork() -> None:
+    for bridge in list(_bridges):
+        bridge._start()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

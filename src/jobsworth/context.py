@@ -1,0 +1,173 @@
+"""What a handler can see and say. Does no I/O, so it has no colour: the same calls work in a coroutine, a thread
+and a child process. What is said is a note in memory; the worker carries it with its next pulse.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from .codec import decode
+from .errors import BadOption, Cancelled, LeaseLost, NoCurrentJob, RetryAfter
+from .job import Claim, Progress
+
+_log = logging.getLogger("jobsworth.job")
+_current: ContextVar[CurrentJob | None] = ContextVar("jobsworth_current_job", default=None)
+
+
+class CurrentJob:
+    """The job being run: what it is, and what its handler may say.
+
+    deadline: the time.monotonic() moment at which this attempt's time runs out; None without a timeout.
+    fence:    a number that only grows from attempt to attempt; pass it to other systems so that they can refuse a
+              worker that was paused and woke up too late.
+    """
+
+    __slots__ = ("_claim", "_news", "_why", "deadline", "note", "told")
+
+    def __init__(self, claim: Claim, news: Callable[[], None] | None = None) -> None:
+        self._claim = claim
+        self._news = news
+        self._why: Cancelled | LeaseLost | None = None
+        self.deadline: float | None = None
+        self.note: Progress | None = None  # the newest progress
+        self.told = True  # False while `note` has not travelled yet
+
+    @property
+    def id(self) -> str:
+        return self._claim.lease.job_id
+
+    @property
+    def fence(self) -> int:
+        return self._claim.lease.fence
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same in every attempt of this job, different for every other: for APIs that take such a key."""
+        return self._claim.key or self._claim.lease.job_id
+
+    @property
+    def queue(self) -> str:
+        return self._claim.queue
+
+    @property
+    def task(self) -> str:
+        return self._claim.task
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self._claim.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        return self._claim.max_attempts
+
+    @property
+    def key(self) -> str | None:
+        return self._claim.key
+
+    @property
+    def owner(self) -> str | None:
+        return self._claim.owner
+
+    @property
+    def label(self) -> str | None:
+        return self._claim.label
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return self._claim.tags
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        return decode(self._claim.meta) if self._claim.meta else {}
+
+    @property
+    def cancel_requested(self) -> bool:
+        """True once the handler should stop, for whatever reason."""
+        return self._why is not None
+
+    def report_progress(
+        self,
+        current: float | None = None,
+        total: float | None = None,
+        percent: float | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Say how far the work has come. Cheap: call it as often as you like, the newest note travels.
+
+        percent (0 to 100) follows from current and total when it is not given. Raises BadOption for numbers that make
+        no sense (not finite, negative).
+        """
+        for name, value in (("current", current), ("total", total), ("percent", percent)):
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise BadOption(f"report_progress({name}=...) must be a finite number of at least 0, not {value!r}")
+        if current is not None and total is not None and current > total:
+            current = total
+        if percent is None and current is not None and total:
+            percent = round(100 * current / total, 2)
+        if percent is not None:
+            percent = min(percent, 100.0)
+        before = self.note
+        if message is None and before is not None:
+            message = before.message
+        self.note = Progress(current, total, percent, message)
+        self.told = False
+        if self._news is not None:
+            self._news()
+
+    def check_cancelled(self) -> None:
+        """Raise Cancelled (or TimedOut, Interrupted, LeaseLost) if this run should stop; do nothing otherwise."""
+        if self._why is not None:
+            raise self._why
+
+    def log(self, message: str, *args: object, level: int = logging.INFO) -> None:
+        """Write a line to the logger `jobsworth.job`, with job_id, queue, task and attempt as extra fields."""
+        extra = {"job_id": self.id, "queue": self.queue, "task": self.task, "attempt": self.attempt}
+        _log.log(level, message, *args, extra=extra)
+
+    def retry(self, *, exc: BaseException | None = None, countdown: float | None = None) -> RetryAfter:
+        """What to raise to be tried again in `countdown` seconds (else after the queue's backoff)."""
+        return RetryAfter(countdown, exc)
+
+    @property
+    def why(self) -> Cancelled | LeaseLost | None:
+        """Why the run should stop; None while it should not."""
+        return self._why
+
+    def untold(self) -> Progress | None:
+        """The newest progress if it has not travelled yet; from now on it counts as told."""
+        if self.told:
+            return None
+        self.told = True  # before reading: a note made meanwhile is told again rather than never
+        return self.note
+
+    def ask_to_stop(self, why: Cancelled | LeaseLost) -> None:
+        """Called by the worker: from now on check_cancelled() raises `why`. The first reason stays."""
+        if self._why is None:
+            self._why = why
+
+
+def current_job() -> CurrentJob:
+    """The job being run by this coroutine, thread or process. Raises NoCurrentJob (E306) outside a handler."""
+    job = _current.get()
+    if job is None:
+        raise NoCurrentJob(
+            "there is no current job here",
+            hint="current_job() works inside a handler; threads that a handler starts need contextvars.copy_context()",
+        )
+    return job
+
+
+def enter(job: CurrentJob) -> None:
+    """Make `job` the current one in this context."""
+    _current.set(job)
+
+
+def leave() -> None:
+    """Forget the current job; for threads, whose context outlives the job."""
+    _current.set(None)

@@ -1,0 +1,86 @@
+"""What happens in a worker that somebody may want to know. log.py reads them aloud; nothing in the core logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from .job import Claim, State
+from .lifecycle import Settlement
+
+
+class WorkerStarted(msgspec.Struct, frozen=True):
+    worker: str
+    queues: dict[str, int]
+
+
+class WorkerStopping(msgspec.Struct, frozen=True):
+    """No more jobs are taken. `running` are still at work; they have `grace` seconds."""
+
+    worker: str
+    running: int
+    grace: float
+
+
+class WorkerStopped(msgspec.Struct, frozen=True):
+    worker: str
+
+
+class AttemptEnded(msgspec.Struct, frozen=True):
+    """An ending was written down. For every attempt: listeners must be quick."""
+
+    claim: Claim
+    settlement: Settlement
+
+    @property
+    def gave_up(self) -> bool:
+        return self.settlement.target is State.FAILED
+
+
+class LeaseTaken(msgspec.Struct, frozen=True):
+    """This attempt's lease is another's: whatever it still writes is refused."""
+
+    claim: Claim
+    ended: bool  # True if it was found out only when its ending was refused
+
+
+class Stuck(msgspec.Struct, frozen=True):
+    """A run was asked to stop and did not, `after` seconds ago."""
+
+    claim: Claim
+    after: float
+    isolation: str
+
+
+class EngineLost(msgspec.Struct, frozen=True):
+    """The engine does not answer; running jobs go on, endings are kept. Told once per outage."""
+
+    error: str
+
+
+class EngineBack(msgspec.Struct, frozen=True):
+    after: float  # seconds
+
+
+class Unroutable(msgspec.Struct, frozen=True):
+    """Queued jobs of a task that no live worker of the queue knows. They wait; nothing is lost."""
+
+    queue: str
+    task: str
+    jobs: int
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Something in the worker itself, or in a hook, raised what it should not have."""
+
+    where: str
+    error: str
+    traceback: str
+
+
+Event = (
+    WorkerStarted | WorkerStopping | WorkerStopped | AttemptEnded | LeaseTaken | Stuck | EngineLost | EngineBack
+    | Unroutable | Fault
+)  # fmt: skip
+Listener = Callable[[Event], None]

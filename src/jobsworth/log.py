@@ -1,0 +1,91 @@
+"""Reads a worker's events aloud: the one file that turns them into log lines, on the logger `jobsworth.worker`."""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from typing import assert_never
+
+from .events import (
+    AttemptEnded,
+    EngineBack,
+    EngineLost,
+    Event,
+    Fault,
+    LeaseTaken,
+    Stuck,
+    Unroutable,
+    WorkerStarted,
+    WorkerStopped,
+    WorkerStopping,
+)
+from .job import Claim, State
+from .snapshot import error_line
+
+_log = logging.getLogger("jobsworth.worker")
+
+
+def clean(text: object, limit: int = 500) -> str:
+    """One line without control characters: what comes from data must not move a terminal's cursor or forge a line."""
+    shown = "".join(
+        char if unicodedata.category(char) not in ("Cc", "Cf", "Zl", "Zp") else repr(char)[1:-1] for char in str(text)
+    )
+    return shown if len(shown) <= limit else f"{shown[:limit]}…"
+
+
+def read_aloud(event: Event) -> None:  # noqa: C901 (one case per event)
+    """The listener a worker has by default."""
+    match event:
+        case AttemptEnded():
+            _attempt_ended(event)
+        case WorkerStarted(worker, queues):
+            slots = ", ".join(f"{name}:{count}" for name, count in queues.items())
+            _log.info("worker %s started: %s", worker, slots)
+        case WorkerStopping(worker, running, grace):
+            _log.info("worker %s stops: finishing %d jobs, at most %.0f s", worker, running, grace)
+        case WorkerStopped(worker):
+            _log.info("worker %s stopped", worker)
+        case LeaseTaken(claim, ended):
+            _log.warning(
+                "%s %s after its lease was taken by another attempt; what it writes is discarded, its side effects may"
+                " have happened twice",
+                _who(claim), "finished" if ended else "was still running",
+            )  # fmt: skip
+        case Stuck(claim, after, isolation):
+            way = "" if isolation != "thread" else '; a thread cannot be stopped, isolation="process" can'
+            _log.warning("%s was asked to stop %.0f s ago and goes on%s", _who(claim), after, way)
+        case EngineLost(error):
+            _log.warning("the engine does not answer, running jobs go on: %s", clean(error))
+        case EngineBack(after):
+            _log.info("the engine is back after %.1f s", after)
+        case Unroutable(queue, task, jobs):
+            _log.warning(
+                "W301: %d jobs in %s need the task %s, which no live worker knows. They wait, nothing is lost.",
+                jobs, clean(queue), clean(task),
+            )  # fmt: skip
+        case Fault(where, error, traceback):
+            _log.error("%s: %s\n%s", where, clean(error), traceback)
+        case _:
+            assert_never(event)
+
+
+def _attempt_ended(event: AttemptEnded) -> None:
+    settlement, claim = event.settlement, event.claim
+    if settlement.target is State.COMPLETED:
+        _log.debug("%s done", _who(claim))
+        return
+    error = clean(error_line(settlement.failure))
+    if settlement.target is State.FAILED:
+        reason = settlement.failure.reason if settlement.failure else "error"
+        _log.error("%s failed and was given up (%s): %s", _who(claim), reason, error)
+    elif settlement.outcome in ("failed", "timed_out", "lost"):
+        again = f"again in {settlement.delay:.1f} s" if settlement.delay else "again at once"
+        _log.warning("%s/%d %s, %s: %s", _who(claim), claim.max_attempts, settlement.outcome, again, error)
+    else:
+        _log.info("%s %s", _who(claim), settlement.outcome)
+    if settlement.failure is not None and settlement.failure.traceback:
+        _log.debug("%s", settlement.failure.traceback)
+
+
+def _who(claim: Claim) -> str:
+    return f"{clean(claim.task, 128)} {clean(claim.lease.job_id, 128)} attempt {claim.attempt}"

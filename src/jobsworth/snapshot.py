@@ -1,0 +1,127 @@
+"""The status snapshot: the one JSON shape in which a job is shown, everywhere.
+
+    {"accepted": true, "message": "...",
+     "job":   {"id", "queue", "task", "label", "status", "message", "progress": {"current", "total", "percent"},
+               "result", "error": {"type", "message", "reason"} | null, "cancel_requested", "created_at", "started_at",
+               "finished_at", "updated_at", "run_at", "attempt", "max_attempts",
+               "attempts": [{"number", "worker", "started_at", "finished_at", "outcome", "error", "traceback"}],
+               "meta", "tags", "owner", "version"},
+     "queue": {"pending", "active", "active_jobs", "workers"}}
+
+Moments are ISO 8601 in UTC with milliseconds; what is not known is null. `accepted` is false only in the answer to an
+enqueue or a cancel that changed nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from .codec import decode
+from .engine import QueueStatus
+from .job import HELD, PENDING, Attempt, Failure, Job, State
+
+_WORDS = {
+    State.SCHEDULED: "waits for its time",
+    State.QUEUED: "waits for a worker",
+    State.RUNNING: "is running",
+    State.CANCELLING: "is asked to stop",
+    State.COMPLETED: "is done",
+    State.FAILED: "was given up",
+    State.CANCELLED: "was cancelled",
+}
+
+
+def snapshot(
+    job: Job, queue: QueueStatus | None = None, active: Sequence[str] = (), *, accepted: bool = True
+) -> dict[str, Any]:
+    """The whole snapshot of a job and of its queue's load."""
+    return {
+        "accepted": accepted,
+        "job": job_part(job),
+        "queue": queue_part(queue, active),
+        "message": f"job {job.id} {_WORDS[job.state]}",
+    }
+
+
+def job_part(job: Job) -> dict[str, Any]:
+    """The "job" part alone."""
+    progress = job.progress
+    return {
+        "id": job.id,
+        "queue": job.queue,
+        "task": job.task,
+        "label": job.label,
+        "status": job.state.value,
+        "message": progress.message if progress else None,
+        "progress": {
+            "current": _number(progress.current) if progress else None,
+            "total": _number(progress.total) if progress else None,
+            "percent": _number(progress.percent) if progress else None,
+        },
+        "result": decode(job.result) if job.result is not None else None,
+        "error": _error(job.failure),
+        "cancel_requested": job.cancel_requested,
+        "created_at": moment(job.created_at),
+        "started_at": moment(job.started_at),
+        "finished_at": moment(job.finished_at),
+        "updated_at": moment(job.updated_at),
+        "run_at": moment(job.run_at),
+        "attempt": job.attempt,
+        "max_attempts": job.max_attempts,
+        "attempts": [_attempt(each) for each in job.attempts],
+        "meta": decode(job.meta) if job.meta else {},
+        "tags": list(job.tags),
+        "owner": job.owner,
+        "version": job.version,
+    }
+
+
+def queue_part(queue: QueueStatus | None, active: Sequence[str] = ()) -> dict[str, Any]:
+    """The "queue" part alone."""
+    counts = queue.counts if queue else {}
+    return {
+        "pending": sum(counts.get(state, 0) for state in PENDING),
+        "active": sum(counts.get(state, 0) for state in HELD),
+        "active_jobs": list(active),
+        "workers": queue.workers if queue else 0,
+    }
+
+
+def moment(seconds: float | None) -> str | None:
+    """An ISO 8601 moment in UTC, with milliseconds."""
+    if seconds is None:
+        return None
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def error_line(failure: Failure | None) -> str:
+    """A failure in one line: "ValueError: not a picture"."""
+    if failure is None:
+        return ""
+    return f"{failure.type}: {failure.message}" if failure.message else failure.type
+
+
+def _error(failure: Failure | None) -> dict[str, Any] | None:
+    if failure is None:
+        return None
+    return {"type": failure.type, "message": failure.message, "reason": failure.reason}
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "worker": attempt.worker,
+        "started_at": moment(attempt.started_at),
+        "finished_at": moment(attempt.finished_at),
+        "outcome": attempt.outcome,
+        "error": _error(attempt.error),
+        "traceback": attempt.error.traceback if attempt.error else None,
+    }
+
+
+def _number(value: float | None) -> float | int | None:
+    """Whole numbers without a decimal point, as they were most likely written."""
+    return int(value) if value is not None and value.is_integer() else value

@@ -1,0 +1,326 @@
+"""The office: one thread, with its own loop, that talks to the engine for a worker.
+
+User code never runs here, so whatever a handler does to the worker's loop or threads, leases are renewed, endings are
+written down and cancellations are heard. A dead process loses all of that within one lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from jobsworth.engine import Engine, Heard, Pulse, Want, WorkerCard
+from jobsworth.errors import EngineError
+from jobsworth.events import (
+    AttemptEnded,
+    EngineBack,
+    EngineLost,
+    Fault,
+    LeaseTaken,
+    Listener,
+)
+from jobsworth.lifecycle import gives_up
+
+from .run import may_take_us_down
+from .shop import Ending, Shop
+from .upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from jobsworth.queue import Queue
+    from jobsworth.task import Task
+
+POLL = 1.0  # seconds between looks when nothing rings: hints may be lost, facts may not
+NEWS_EVERY = 0.2  # seconds between progress pulses
+HEAR_EVERY = 0.1  # seconds between looks for cancellations when something rings
+BACKOFF = (0.1, 5.0)  # seconds between tries while the engine does not answer: first, longest
+
+
+class Office:
+    """The engine's side of a worker. `slots` by queue bound what is claimed; nothing is held that has no slot."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        card: WorkerCard,
+        slots: Mapping[str, int],
+        queues: Mapping[str, Queue],
+        tasks: Mapping[str, Task[..., Any]],
+        lease: float,
+        tell: Listener,
+    ) -> None:
+        self._engine = engine
+        self._card = card
+        self._free = dict(slots)
+        self._queues = queues
+        self._tasks = tasks
+        self._names = {
+            queue: tuple(sorted(task.name for task in tasks.values() if task.queue.name == queue)) for queue in slots
+        }
+        self._lease = lease
+        self._tell = tell
+        self._upkeep = Upkeep(engine, card.id, queues, tasks, lease, tell, self._after_settling)
+        self._thread = threading.Thread(target=self._run, name="jobsworth-office", daemon=True)
+        self._started = threading.Event()
+        self._failed: BaseException | None = None
+        self._rung = False
+        self._bell = False  # the engine rang
+        self._unheard = False  # ... and we have not asked yet who was cancelled
+        self._deaf = False  # inside our own turn: its rings are no news
+        self._accepting = True
+        self._closing = False
+        self._crashed = 0  # running jobs that have taken a process down before
+        self._unsettled: list[Ending] = []
+        self._next_pulse = self._next_hear = self._next_news = 0.0
+        self._down_since: float | None = None
+        self._tries = 0
+
+    # Called by the worker, from its own thread.
+    def start(self, shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the thread; returns when the engine is open. Raises what kept it from opening."""
+        self._shop = shop
+        self._shop_loop = loop
+        self._thread.start()
+        self._started.wait()
+        if self._failed is not None:
+            raise self._failed
+
+    def stop_claiming(self) -> None:
+        """Take no more jobs."""
+        self._accepting = False
+        self._card = msgspec.structs.replace(self._card, stopping=True)
+        self.ring()
+
+    async def finish(self) -> None:
+        """Write down what is left, sign off and end the thread."""
+        self._closing = True
+        self.ring()
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+
+    def ring(self) -> None:
+        """Something may have changed. From any thread; returns at once."""
+        if self._rung:
+            return
+        self._rung = True
+        try:
+            self._loop.call_soon_threadsafe(self._wake.set)
+        except RuntimeError:  # the office has closed
+            return
+
+    def _heard_bell(self) -> None:
+        """The engine rang: there may be jobs to claim, or somebody may have asked a running one to stop."""
+        if not (self._deaf and threading.get_ident() == self._thread.ident):
+            self._bell = True
+            self.ring()
+
+    @property
+    def alive(self) -> bool:
+        """True while the thread lives: work-based liveness, for health checks."""
+        return self._thread.is_alive()
+
+    # The thread.
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as exc:  # noqa: BLE001 (told to whoever started us, or as a fault)
+            self._failed = exc
+            if self._started.is_set():
+                self._fault("the office stopped", exc)
+        finally:
+            self._started.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        await self._engine.open()
+        stop_listening = self._engine.listen(self._heard_bell)
+        try:
+            await self._pulse()
+            self._started.set()
+            while not (self._closing and not self._unsettled and not self._shop.has_endings):
+                pause = await self._once()
+                if pause > 0:
+                    await self._sleep(pause)
+                if (
+                    self._closing
+                    and self._down_since is not None
+                    and self._loop.time() - self._down_since > self._lease
+                ):
+                    break  # the leases have run out meanwhile: others will find these jobs
+            await self._sign_off()
+        finally:
+            stop_listening()
+
+    async def _once(self) -> float:
+        """One round of everything that is due. Returns how long there may be nothing to do."""
+        try:
+            pause = await self._round()
+        except EngineError as exc:
+            return self._engine_failed(exc)
+        except Exception as exc:  # noqa: BLE001 (a mistake of ours must not stop the heartbeats)
+            self._fault("the office", exc)
+            return self._engine_failed(exc)
+        if self._down_since is not None:
+            self._tell(EngineBack(self._loop.time() - self._down_since))
+            self._down_since, self._tries = None, 0
+        return pause
+
+    async def _round(self) -> float:
+        now = self._loop.time()
+        self._rung = False
+        self._wake.clear()
+        self._unheard = self._unheard or self._bell
+        self._bell = False
+        if now >= self._next_pulse:
+            # Before anything is reclaimed: a process that was paused may still be in time to keep its own leases.
+            await self._pulse()
+        elif self._shop.news and now >= self._next_news:
+            await self._tell_news()
+        elif self._unheard and self._shop.runs and now >= self._next_hear:
+            self._next_hear = now + HEAR_EVERY
+            self._unheard = False
+            self._heed(await self._engine.hear([run.claim.lease for run in list(self._shop.runs.values())]))
+        if now >= self._upkeep.next:
+            await self._upkeep.round(now, accepting=self._accepting)
+        due = await self._turn()
+        pause = min(POLL, self._next_pulse - now, self._upkeep.next - now)
+        if self._shop.news:
+            pause = min(pause, self._next_news - now)
+        if self._unheard and self._shop.runs:
+            pause = min(pause, self._next_hear - now)
+        return max(0.0, pause if due is None or not self._accepting else min(pause, due))
+
+    async def _turn(self) -> float | None:
+        """Write down the endings that have come in and take the next jobs. Returns seconds until one is due."""
+        for queue in self._shop.take_freed():
+            self._free[queue] += 1
+        self._unsettled += self._shop.take()
+        endings = self._unsettled
+        free = self._free
+        freed = [ending.slot for ending in endings if ending.slot is not None]
+        want: list[Want] = []
+        if self._accepting:
+            # One once-crashed job at a time in this process: if it crashes again, it alone is to blame.
+            alone = self._crashed == sum(ending.was_crashed for ending in endings)
+            for queue, slots in free.items():
+                room = slots + freed.count(queue)
+                if room > 0 and self._names[queue]:
+                    want.append(Want(queue, room, self._names[queue], alone))
+        if not endings and not want:
+            return None
+        self._deaf = True
+        try:
+            answer = await self._engine.turn(
+                self._card.id, [ending.settlement for ending in endings], want, lease=self._lease
+            )
+        finally:
+            self._deaf = False
+        self._unsettled = []
+        for queue in freed:
+            free[queue] += 1
+        for claim in answer.claims:
+            free[claim.queue] -= 1
+        if answer.claims:
+            self._crashed += sum(may_take_us_down(claim, self._tasks[claim.task]) for claim in answer.claims)
+            self._shop_loop.call_soon_threadsafe(self._shop.start, answer.claims)
+        if endings:
+            self._crashed -= sum(ending.was_crashed for ending in endings)
+            await self._after_settling(endings, answer.refused)
+        return answer.next_due
+
+    async def _pulse(self) -> None:
+        """Renew every lease, with whatever progress is new."""
+        now = self._loop.time()
+        self._next_news = now + NEWS_EVERY
+        self._next_hear = now + HEAR_EVERY
+        self._unheard = self._shop.news = False
+        pulses = [Pulse(run.claim.lease, run.context.untold()) for run in list(self._shop.runs.values())]
+        pulses += [Pulse(ending.claim.lease) for ending in self._unsettled]
+        card = msgspec.structs.replace(self._card, running=len(pulses), rss=resident_bytes())
+        heard = await self._engine.pulse(card, pulses, lease=self._lease)
+        self._next_pulse = now + self._lease / 3
+        self._heed(heard)
+
+    async def _tell_news(self) -> None:
+        """Carry new progress; leases that say nothing new are left for the next full pulse."""
+        self._next_news = self._loop.time() + NEWS_EVERY
+        self._shop.news = False
+        pulses = []
+        for run in list(self._shop.runs.values()):
+            note = run.context.untold()
+            if note is not None:
+                pulses.append(Pulse(run.claim.lease, note))
+        if pulses:
+            card = msgspec.structs.replace(self._card, running=len(self._shop.runs))
+            self._heed(await self._engine.pulse(card, pulses, lease=self._lease))
+
+    def _heed(self, heard: Heard) -> None:
+        if heard.cancelled:
+            self._shop_loop.call_soon_threadsafe(self._shop.cancel, heard.cancelled)
+        if heard.lost:
+            self._shop_loop.call_soon_threadsafe(self._lose, heard.lost)
+
+    def _lose(self, lost: list[str]) -> None:
+        """In the shop's loop: stop what is no longer ours."""
+        for claim in self._shop.lose(lost):
+            self._tell(LeaseTaken(claim, ended=False))
+
+    async def _after_settling(self, endings: list[Ending], refused: list[str]) -> None:
+        """Tell who listens, and call on_exhausted for what was given up."""
+        late = set(refused)
+        given_up: list[Ending] = []
+        for ending in endings:
+            if ending.claim.lease.job_id not in late:
+                self._tell(AttemptEnded(ending.claim, ending.settlement))
+                if gives_up(ending.settlement) and ending.claim.queue in self._queues:
+                    given_up.append(ending)
+            elif not ending.told:
+                self._tell(LeaseTaken(ending.claim, ended=True))
+        if given_up:
+            await self._upkeep.exhausted([ending.claim for ending in given_up], self._hand_over)
+
+    def _hand_over(self, call: Callable[[Shop], None]) -> None:
+        self._shop_loop.call_soon_threadsafe(call, self._shop)
+
+    async def _sign_off(self) -> None:
+        try:
+            await self._engine.sign_off(self._card.id)
+        except EngineError as exc:
+            self._tell(EngineLost(str(exc)))
+
+    def _engine_failed(self, exc: BaseException) -> float:
+        """Wait a little longer each time, with jitter; say so once."""
+        if self._down_since is None:
+            self._down_since = self._loop.time()
+            self._tell(EngineLost(str(exc)))
+        first, longest = BACKOFF
+        self._tries += 1
+        return float(min(longest, first * 2 ** min(self._tries, 16)) * random.uniform(0.5, 1.0))  # noqa: S311
+
+    async def _sleep(self, seconds: float) -> None:
+        """Until something rings, at most so long."""
+        if self._down_since is not None:
+            await asyncio.sleep(seconds)
+            return
+        timer = self._loop.call_later(seconds, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
+
+    def _fault(self, where: str, exc: BaseException) -> None:
+        self._tell(Fault(where, f"{type(exc).__name__}: {exc}", "".join(traceback.format_exception(exc))))
+
+
+def resident_bytes() -> int | None:
+    """This process's resident memory; None where the system does not tell cheaply."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 (called often)
+            return int(statm.read().split()[1]) * 4096
+    except OSError:
+        return None

@@ -1,0 +1,321 @@
+"""The shop: runs jobs in the loop, in threads and in child processes. Knows no engine.
+
+It is given claims and gives back endings, whole batches at a time; everything here but `end` belongs to the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from jobsworth.context import CurrentJob
+from jobsworth.errors import Cancelled, Interrupted, LeaseLost, TimedOut
+from jobsworth.events import Fault, Listener, Stuck
+from jobsworth.job import CancelRequest, Claim, Job
+from jobsworth.lifecycle import Settlement, gives_up, settle
+from jobsworth.outcome import Outcome, Released, Stopped
+from jobsworth.runners.ending import stopped
+from jobsworth.runners.loop import run_in_loop
+from jobsworth.runners.thread import Threads, run_in_thread
+from jobsworth.snapshot import error_line
+
+from .letters import dead_letter_for
+from .run import AGAIN, Key, Run
+
+if TYPE_CHECKING:
+    from jobsworth.queue import QueueService
+    from jobsworth.runners.process import ChildProcess
+    from jobsworth.task import Task
+
+LEAVE_AFTER = 1.0  # seconds that a forced coroutine gets before it is left behind at shutdown
+
+
+class Ending(msgspec.Struct):
+    """What the office is given: what to write down, and whose slot it frees."""
+
+    claim: Claim
+    settlement: Settlement
+    slot: str | None  # queue whose slot is free again; None while a stuck thread still holds it
+    was_crashed: bool = False
+    told: bool = False  # that its lease was lost is known already
+
+
+class Shop:
+    """Runs claims side by side. `tasks` by name; `deliver` hears that endings are waiting, from any thread."""
+
+    def __init__(
+        self, tasks: Mapping[str, Task[..., Any]], deliver: Callable[[], None], tell: Listener, spec: str | None
+    ) -> None:
+        self._tasks = tasks
+        self._deliver = deliver
+        self._tell = tell
+        self._spec = spec
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._threads = Threads()
+        self._children: list[ChildProcess] = []  # idle ones
+        self._aio: set[asyncio.Task[None]] = set()
+        self._endings: list[Ending] = []
+        self._delivering = False
+        self._sweep: asyncio.TimerHandle | None = None
+        self._sweep_at = 0.0
+        self._left_behind: Counter[str] = Counter()  # threads, by queue, that go on although their job was ended
+        self._freed: list[str] = []
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._hurried = asyncio.Event()
+        self.runs: dict[Key, Run] = {}
+        self.news = False  # some run has progress that has not travelled
+
+    # In: claims and requests, always in the loop.
+    def start(self, claims: Sequence[Claim]) -> None:
+        """Run these. Each holds a slot until its ending is taken."""
+        self._empty.clear()
+        for claim in claims:
+            task = self._tasks[claim.task]
+            run = Run(claim, task, CurrentJob(claim, self._note))
+            self.runs[run.key] = run
+            if claim.expired:
+                self.end(run, Stopped(expired=True))
+            elif claim.cancelling:
+                self.end(run, Stopped(claim.cancel_reason))
+            elif task.isolation == "loop":
+                run.aio = aio = self._loop.create_task(self._in_loop(run))
+                self._aio.add(aio)
+                aio.add_done_callback(self._aio.discard)
+            elif task.isolation == "thread":
+                self._threads.submit(lambda run=run: self._in_thread(run))  # type: ignore[misc]
+            else:
+                run.aio = self._loop.create_task(self._in_child(run))
+                self._aio.add(run.aio)
+                run.aio.add_done_callback(self._aio.discard)
+            if run.due is not None:
+                self._sweep_by(run.due)
+
+    def cancel(self, requests: Iterable[CancelRequest]) -> None:
+        """Somebody asked these to stop."""
+        asked = {request.job_id: request for request in requests}
+        for run in list(self.runs.values()):
+            request = asked.get(run.claim.lease.job_id)
+            if request is not None and (run.asked_at is None or request.grace is not None):
+                self._stop(run, Cancelled(request.reason), request.grace)
+
+    def lose(self, job_ids: Iterable[str]) -> list[Claim]:
+        """These leases are another's: what their runs still do counts for nothing. Returns the claims concerned."""
+        gone = set(job_ids)
+        found = [run for run in self.runs.values() if run.claim.lease.job_id in gone]
+        for run in found:
+            if run.context.why is None or not isinstance(run.context.why, LeaseLost):
+                self._stop(run, LeaseLost(f"job {run.claim.lease.job_id} was taken over by another attempt"))
+        return [run.claim for run in found]
+
+    # Out: endings.
+    def end(self, run: Run, outcome: Outcome, *, slot_free: bool = True) -> None:
+        """A run has ended. Safe from any thread; the first ending of a run is the one that counts."""
+        if self.runs.pop(run.key, None) is None:
+            if run.left_behind is not None:  # it was ended without waiting for it; now its thread is really free
+                self._loop.call_soon_threadsafe(self._came_back, run)
+            return
+        claim = run.claim
+        settlement = settle(claim, outcome, run.task.retry)
+        if gives_up(settlement) and run.task.queue.dead_letter:
+            letter = dead_letter_for(claim, settlement, self._tasks.get(run.task.queue.dead_letter))
+            settlement = msgspec.structs.replace(settlement, forward=letter)
+        slot = claim.queue if slot_free else None
+        lost = isinstance(run.context.why, LeaseLost)
+        self._endings.append(Ending(claim, settlement, slot, run.crashed_before, lost))
+        if threading.get_ident() == self._loop_thread:
+            if not self._delivering:
+                # At the end of this round of the loop, so that jobs that end together are written down together.
+                self._delivering = True
+                self._loop.call_soon(self._deliver_now)
+        else:
+            self._deliver()
+            if not self.runs:
+                self._loop.call_soon_threadsafe(self._check_empty)
+
+    def _deliver_now(self) -> None:
+        self._delivering = False
+        self._deliver()
+        self._check_empty()
+
+    def _check_empty(self) -> None:
+        if not self.runs:
+            self._empty.set()
+
+    @property
+    def has_endings(self) -> bool:
+        """True while the office has endings to take."""
+        return bool(self._endings)
+
+    def take(self) -> list[Ending]:
+        """The endings since the last call. For the office."""
+        endings = self._endings
+        # Appending from other threads goes on meanwhile: take a length, then exactly so many.
+        count = len(endings)
+        taken = endings[:count]
+        del endings[:count]
+        return taken
+
+    def exhausted(self, queue: QueueService, job: Job) -> None:
+        """Call a queue's on_exhausted, in a thread; what it raises is told, not raised."""
+
+        def call() -> None:
+            try:
+                queue.on_exhausted(job, error_line(job.failure))
+            except BaseException as exc:  # noqa: BLE001 (a user's hook)
+                self._fault(f"on_exhausted of queue {queue.name!r}", exc)
+
+        self._threads.submit(call)
+
+    async def drain(self, grace: float) -> None:
+        """Wait for what runs; after `grace` seconds ask it to stop and hand it back; leave behind what does not."""
+        if not await self._becomes_empty(grace) and self.runs:
+            for run in list(self.runs.values()):
+                self._stop(run, Interrupted("the worker shuts down"), 0.0 if run.child else None)
+            await self._becomes_empty(LEAVE_AFTER)
+        for run in list(self.runs.values()):
+            if run.child is not None:
+                run.child.kill()
+            self.end(
+                run, Released() if run.asked_at is None else stopped(run.context.why or Interrupted(), run.context)
+            )
+        for aio in list(self._aio):
+            aio.cancel()
+        for child in self._children:
+            child.kill()
+        self._children.clear()
+        self._threads.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+    def hurry(self) -> None:
+        """Cut the grace of a drain() short."""
+        self._hurried.set()
+
+    async def _becomes_empty(self, seconds: float) -> bool:
+        """Wait until nothing runs, at most so long, and not at all once hurried."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._empty, self._hurried)]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return not self.runs
+
+    # The three ways to run.
+    async def _in_loop(self, run: Run) -> None:
+        run.started = True
+        if run.context.why is not None:
+            self.end(run, stopped(run.context.why, run.context))
+            return
+        self.end(run, await run_in_loop(run.task, run.claim, run.context))
+
+    def _in_thread(self, run: Run) -> None:
+        why = run.context.why
+        self.end(run, stopped(why, run.context) if why else run_in_thread(run.task, run.claim, run.context))
+
+    async def _in_child(self, run: Run) -> None:
+        from jobsworth.runners.process import ChildFailed, ChildProcess, failed_to_start
+
+        run.started = True
+        try:
+            child = self._children.pop() if self._children else await ChildProcess.start(self._spec or "")
+        except ChildFailed as exc:
+            self.end(run, failed_to_start(exc))
+            return
+        if run.context.why is not None:
+            self._children.append(child)
+            self.end(run, stopped(run.context.why, run.context))
+            return
+        run.child = child
+        outcome = await child.run(run.claim, run.context)
+        run.child = None
+        if child.alive:
+            self._children.append(child)
+        self.end(run, outcome)
+
+    def _note(self) -> None:
+        self.news = True
+        self._deliver()
+
+    # What must happen at some moment: timeouts, repeated cancellation, force.
+    def _stop(self, run: Run, why: Cancelled | LeaseLost, grace: float | None = None) -> None:
+        run.stop(why, grace)
+        if run.due is not None:
+            self._sweep_by(run.due)
+
+    def _sweep_by(self, moment: float) -> None:
+        if self._sweep is not None:
+            if self._sweep_at <= moment:
+                return
+            self._sweep.cancel()
+        self._sweep_at = moment
+        self._sweep = self._loop.call_later(max(0.0, moment - time.monotonic()), self._act)
+
+    def _act(self) -> None:
+        """Do what is due, and come back for what is due next."""
+        self._sweep = None
+        now = time.monotonic()
+        for run in list(self.runs.values()):
+            if run.due is not None and run.due <= now:
+                self._act_on(run, now)
+        dues = [run.due for run in list(self.runs.values()) if run.due is not None]
+        if dues:
+            self._sweep_by(min(dues))
+
+    def _act_on(self, run: Run, now: float) -> None:
+        if run.asked_at is None:
+            run.expire()
+            return
+        if run.force_at is not None and now >= run.force_at:
+            self._force(run, now)
+        else:
+            run.nudge(now)
+
+    def _force(self, run: Run, now: float) -> None:
+        """The grace is over. Kill a child; end a timed-out thread's job without it; go on asking a coroutine."""
+        if run.child is not None:
+            run.child.kill()
+            run.due = None
+            return
+        if not run.stuck:
+            run.stuck = True
+            self._tell(Stuck(run.claim, now - (run.asked_at or now), run.task.isolation))
+        if run.aio is not None:
+            run.aio.cancel()
+            run.due = now + AGAIN
+            return
+        run.due = None
+        why = run.context.why
+        if isinstance(why, TimedOut | LeaseLost):
+            # Its thread goes on, so its slot is given to another thread, but not for ever: a queue whose threads all
+            # hang must not grow without bound.
+            queue = run.claim.queue
+            room = self._left_behind[queue] < run.task.queue.worker_count
+            run.left_behind = room
+            self._left_behind[queue] += room
+            self.end(run, stopped(why, run.context), slot_free=room)
+
+    def _came_back(self, run: Run) -> None:
+        queue = run.claim.queue
+        if run.left_behind:
+            self._left_behind[queue] -= 1
+        else:
+            self._freed.append(queue)
+            self._deliver()
+
+    def take_freed(self) -> list[str]:
+        """Queues whose slot a stuck thread has given back since the last call. For the office."""
+        count = len(self._freed)
+        freed = self._freed[:count]
+        del self._freed[:count]
+        return freed
+
+    def _fault(self, where: str, exc: BaseException) -> None:
+        self._tell(Fault(where, f"{type(exc).__name__}: {exc}", "".join(traceback.format_exception(exc))))

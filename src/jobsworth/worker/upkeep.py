@@ -1,0 +1,121 @@
+"""Upkeep, done by every worker's office now and then: rescue what was lost, remove what was kept long enough."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from jobsworth.engine import Engine, Where
+from jobsworth.events import Listener, Unroutable
+from jobsworth.job import Claim, State
+from jobsworth.lifecycle import gives_up, settle
+from jobsworth.outcome import Lost
+from jobsworth.queue import Keep, Queue
+from jobsworth.retry import Retry
+
+from .letters import dead_letter_for
+from .shop import Ending
+
+if TYPE_CHECKING:
+    from jobsworth.task import Task
+
+    from .shop import Shop
+
+RESCUE_EVERY = 2.0  # seconds; with the lease it bounds how long a lost job waits
+PRUNE_EVERY = 60.0  # seconds, jittered, so that workers started together do not all prune together
+BATCH = 500  # jobs deleted per transaction: nobody's claim waits long for it
+REPORT_EVERY = 300.0  # seconds between reports of the same unroutable task
+Settled = Callable[[list[Ending], list[str]], Awaitable[None]]
+
+
+class Upkeep:
+    """Runs on the office's loop. `next` is when (on that loop's clock) there is something to do again."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        worker: str,
+        queues: Mapping[str, Queue],
+        tasks: Mapping[str, Task[..., Any]],
+        lease: float,
+        tell: Listener,
+        settled: Settled,
+    ) -> None:
+        self._engine = engine
+        self._worker = worker
+        self._queues = queues
+        self._tasks = tasks
+        self._lease = lease
+        self._tell = tell
+        self._settled = settled
+        self._next_prune = 0.0
+        self._reported: dict[tuple[str, str], float] = {}
+        self.next = 0.0
+
+    async def round(self, now: float, *, accepting: bool) -> None:
+        """Whatever is due now."""
+        self.next = now + min(RESCUE_EVERY, self._lease / 4)
+        await self.rescue()
+        if self._next_prune == 0.0:
+            self._next_prune = now + PRUNE_EVERY * random.random()  # noqa: S311
+        elif now >= self._next_prune and accepting:
+            self._next_prune = now + PRUNE_EVERY * random.uniform(0.8, 1.2)  # noqa: S311
+            await self._engine.upkeep()
+            await self.prune()
+            await self._report(now)
+
+    async def rescue(self) -> None:
+        """Take over expired leases and settle them as lost, like any other ending."""
+        while claims := await self._engine.reclaim(100, worker=self._worker, lease=self._lease):
+            endings = [self._lost(claim) for claim in claims]
+            answer = await self._engine.turn(
+                self._worker, [ending.settlement for ending in endings], [], lease=self._lease
+            )
+            await self._settled(endings, answer.refused)
+
+    def _lost(self, claim: Claim) -> Ending:
+        task = self._tasks.get(claim.task)
+        outcome = Lost(f"worker {claim.worker} stopped sending heartbeats")
+        settlement = settle(claim, outcome, task.retry if task else Retry())
+        if task is not None and task.queue.dead_letter and gives_up(settlement):
+            letter = dead_letter_for(claim, settlement, self._tasks.get(task.queue.dead_letter))
+            settlement = msgspec.structs.replace(settlement, forward=letter)
+        return Ending(claim, settlement, None)
+
+    async def exhausted(self, claims: list[Claim], hand_over: Callable[[Callable[[Shop], None]], None]) -> None:
+        """Have the queues' on_exhausted called for these given-up jobs."""
+        wanted = [claim for claim in claims if type(self._queues[claim.queue]).on_exhausted is not Queue.on_exhausted
+                  or "on_exhausted" in vars(self._queues[claim.queue])]  # fmt: skip
+        if not wanted:
+            return
+        for job in await self._engine.find(Where(ids=tuple(claim.lease.job_id for claim in wanted), limit=None)):
+            queue = self._queues[job.queue]
+            hand_over(lambda shop, queue=queue, job=job: shop.exhausted(queue, job))  # type: ignore[misc]
+
+    async def prune(self) -> None:
+        """Remove finished jobs that their queue no longer keeps."""
+        for queue in self._queues.values():
+            await self._prune(queue.name, queue.keep, (State.COMPLETED, State.CANCELLED))
+            await self._prune(queue.name, queue.keep_failed, (State.FAILED,))
+
+    async def _prune(self, queue: str, keep: Keep | float | None, states: tuple[State, ...]) -> None:
+        if not isinstance(keep, Keep):  # None keeps for ever; numbers became a Keep when the queue was checked
+            return
+        wheres = []
+        if keep.age is not None:
+            wheres.append(Where(queue=queue, states=states, finished_for=keep.age, limit=BATCH, newest_first=False))
+        if keep.count is not None:
+            wheres.append(Where(queue=queue, states=states, beyond=keep.count, limit=BATCH, newest_first=False))
+        for where in wheres:
+            while await self._engine.delete(where) == BATCH:
+                continue
+
+    async def _report(self, now: float) -> None:
+        for status in await self._engine.queues(list(self._queues)):
+            for task, jobs in status.unroutable.items():
+                if now - self._reported.get((status.queue, task), -REPORT_EVERY) >= REPORT_EVERY:
+                    self._reported[status.queue, task] = now
+                    self._tell(Unroutable(status.queue, task, jobs))
