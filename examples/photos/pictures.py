@@ -91,11 +91,14 @@ def write(path: Path, content: bytes) -> Path:
     return path
 
 
-def output_path(folder: Path, name: str, size: str, suffix: str) -> Path:
+ENCODERS = {"webp": as_webp, "jpg": as_jpeg}  # a file's suffix -> how its content is made
+
+
+def output_path(folder: Path, name: str, size: str, form: str) -> Path:
     """Where a picture's output goes: `folder/large/coffee.webp`. The same question gets the same answer."""
-    if size not in SIZES or not name or name != Path(name).name or name.startswith("."):
-        raise PictureError(f"no output can be called {size}/{name}")
-    return folder / size / f"{name}{suffix}"
+    if form not in ENCODERS or size not in SIZES or not name or name != Path(name).name or name.startswith("."):
+        raise PictureError(f"no output can be called {size}/{name}.{form}")
+    return folder / size / f"{name}.{form}"
 
 
 def contact_sheet(thumbs: Sequence[tuple[Path, str]], *, title: str = "") -> Image.Image:
