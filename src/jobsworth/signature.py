@@ -209,13 +209,15 @@ class Signature:
         except Exception as exc:
             raise self._misfit(call, exc) from exc
         for field, value in self._given(call):
-            found = changed(value, getattr(came, field.slot))
+            arrived = getattr(came, field.slot)
+            found = changed(value, arrived)
             if found is None:
                 continue
-            if found.path == "" and found.value is value and field.type is not Any and endless(value) is None:
-                expected = inspect.formatannotation(field.type)
-                text = f"{field.what}: expected {expected}, got {type_name(type(value))}"
-                raise BadArguments(text, hint=self._hint)
+            # Where the whole argument became something else than its annotation says, the call is wrong, not the value.
+            wrong_type = found.value is value and field.type is not Any and type(arrived) is not type(value)
+            if wrong_type and endless(value) is None:
+                said = f"expected {inspect.formatannotation(field.type)}, got {type_name(type(value))}"
+                raise BadArguments(f"{field.what}: {said}", hint=self._hint)
             raise _noted(not_serializable(found, field.what), field)
 
     def _misfit(self, call: msgspec.Struct, exc: Exception) -> JobsworthError:
