@@ -27,8 +27,11 @@ _log = logging.getLogger("jobsworth.worker")
 
 def clean(text: object, limit: int = 500) -> str:
     """One line without control characters: what comes from data must not move a terminal's cursor or forge a line."""
+    line = str(text)
+    if line.isprintable():
+        return line if len(line) <= limit else f"{line[:limit]}…"
     shown = "".join(
-        char if unicodedata.category(char) not in ("Cc", "Cf", "Zl", "Zp") else repr(char)[1:-1] for char in str(text)
+        char if unicodedata.category(char) not in ("Cc", "Cf", "Zl", "Zp") else repr(char)[1:-1] for char in line
     )
     return shown if len(shown) <= limit else f"{shown[:limit]}…"
 
@@ -72,7 +75,8 @@ def read_aloud(event: Event) -> None:  # noqa: C901 (one case per event)
 def _attempt_ended(event: AttemptEnded) -> None:
     settlement, claim = event.settlement, event.claim
     if settlement.target is State.COMPLETED:
-        _log.debug("%s done", _who(claim))
+        if _log.isEnabledFor(logging.DEBUG):  # most attempts end like this: saying nothing must cost nothing
+            _log.debug("%s done", _who(claim))
         return
     error = clean(error_line(settlement.failure))
     if settlement.target is State.FAILED:

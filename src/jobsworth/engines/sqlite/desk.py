@@ -18,7 +18,7 @@ CARD_LEASES = 3  # a worker's card runs out after so many leases without a pulse
 
 KEY_TAKEN = (
     "SELECT 1 FROM jobsworth_jobs AS me, jobsworth_jobs AS other WHERE me.seq = ? AND me.key IS NOT NULL"
-    " AND other.task = me.task AND other.key = me.key AND other.state IN (0, 1, 2, 3) AND other.seq <> me.seq"
+    " AND other.task = me.task AND other.key = me.key AND other.state < 4 AND other.seq <> me.seq"
 )
 REVIVE = (
     "UPDATE jobsworth_jobs SET state = ?1, errors = 0, crashes = 0, run_at = ?2, finished_at = NULL, updated_at = ?3,"

@@ -14,7 +14,7 @@ from .rows import STATES, as_json_list
 
 # Each partial index's own condition: a query that repeats it reads that index and nothing else.
 READY, CRASHED = "state = 1 AND crashes = 0", "state = 1 AND crashes > 0"
-GROUPS = ("state = 0", READY, CRASHED, "state IN (2, 3)", "state IN (4, 5, 6)")
+GROUPS = ("state = 0", READY, CRASHED, "state > 1 AND state < 4", "state > 3")
 EXACT_BELOW = 10_000  # waiting jobs up to which the oldest is looked up among all of them
 OLDEST = (
     "SELECT min(run_at) FROM (SELECT run_at FROM jobsworth_jobs WHERE {group} AND queue = ?"
@@ -39,7 +39,7 @@ def queues(
 def _in_use(connection: sqlite3.Connection) -> set[str]:
     """Names of queues that hold jobs: a hop per name along each index rather than a walk over every job."""
     found: set[str] = set()
-    finals = [f"state IN (4, 5, 6) AND state = {code}" for code in (4, 5, 6)]
+    finals = [f"state > 3 AND state = {code}" for code in (4, 5, 6)]
     for group in (READY, CRASHED, *finals):
         name: str | None = ""
         while name is not None:
@@ -49,7 +49,7 @@ def _in_use(connection: sqlite3.Connection) -> set[str]:
             ).fetchone()
             if name is not None:
                 found.add(name)
-    for group in ("state = 0", "state IN (2, 3)"):
+    for group in ("state = 0", "state > 1 AND state < 4"):
         rows = connection.execute(f"SELECT DISTINCT queue FROM jobsworth_jobs WHERE {group}")
         found.update(queue for (queue,) in rows)
     return found
@@ -86,7 +86,7 @@ def _ended(connection: sqlite3.Connection, queue: str, since: float) -> int:
     total = 0
     for code in (4, 5, 6):
         (number,) = connection.execute(
-            "SELECT count(*) FROM jobsworth_jobs WHERE state IN (4, 5, 6) AND state = ? AND queue = ?"
+            "SELECT count(*) FROM jobsworth_jobs WHERE state > 3 AND state = ? AND queue = ?"
             " AND finished_at >= ?",
             (code, queue, since),
         ).fetchone()

@@ -25,7 +25,7 @@ ROOM = " + ".join(
     f"(SELECT count(*) FROM (SELECT 1 FROM jobsworth_jobs WHERE {state} AND queue = ?1 LIMIT ?2))"
     for state in ("state = 0", "state = 1 AND crashes = 0", "state = 1 AND crashes > 0")
 )
-HOLDER = "SELECT id FROM jobsworth_jobs WHERE task = ? AND key = ? AND state IN (0, 1, 2, 3)"
+HOLDER = "SELECT id FROM jobsworth_jobs WHERE task = ? AND key = ? AND state < 4"
 KNOWN = "SELECT 1 FROM jobsworth_jobs WHERE id = ?"
 
 

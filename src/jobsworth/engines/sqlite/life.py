@@ -27,11 +27,11 @@ PAYLOAD = "SELECT args FROM jobsworth_payloads WHERE seq = ?"
 # The common ending, made as narrow as it can be: success without anything else to say.
 SUCCESS = (
     "UPDATE jobsworth_jobs SET state = 4, result = ?, finished_at = ?, updated_at = ?, lease_until = NULL,"
-    " failure = NULL, version = version + 1 WHERE seq = ? AND fence = ? AND state IN (2, 3)"
+    " failure = NULL, version = version + 1 WHERE seq = ? AND fence = ? AND state > 1 AND state < 4"
 )
 HELD_ROW = (
     "SELECT state, attempt, worker, started_at, cancel_reason FROM jobsworth_jobs"
-    " WHERE seq = ? AND fence = ? AND state IN (2, 3)"
+    " WHERE seq = ? AND fence = ? AND state > 1 AND state < 4"
 )
 ENDING = (
     "UPDATE jobsworth_jobs SET state = ?, attempt = attempt - ?, errors = errors + ?, crashes = crashes + ?,"
@@ -44,17 +44,17 @@ FORGET = (
     "DELETE FROM jobsworth_attempts WHERE job = ?1 AND fence <="
     f" (SELECT fence FROM jobsworth_attempts WHERE job = ?1 ORDER BY fence DESC LIMIT 1 OFFSET {HISTORY})"
 )
-RENEW = "UPDATE jobsworth_jobs SET lease_until = ? WHERE seq = ? AND fence = ? AND state IN (2, 3)"
+RENEW = "UPDATE jobsworth_jobs SET lease_until = ? WHERE seq = ? AND fence = ? AND state > 1 AND state < 4"
 TELL = (
     "UPDATE jobsworth_jobs SET lease_until = ?, progress = ?, updated_at = ?, version = version + 1"
-    " WHERE seq = ? AND fence = ? AND state IN (2, 3)"
+    " WHERE seq = ? AND fence = ? AND state > 1 AND state < 4"
 )
-STILL = "SELECT 1 FROM jobsworth_jobs WHERE seq = ? AND fence = ? AND state IN (2, 3)"
-ASKED = "SELECT seq, fence, id, cancel_reason, cancel_grace FROM jobsworth_jobs WHERE state IN (2, 3) AND state = 3"
-EXPIRED = "SELECT 1 FROM jobsworth_jobs WHERE state IN (2, 3) AND lease_until <= ? LIMIT 1"
+STILL = "SELECT 1 FROM jobsworth_jobs WHERE seq = ? AND fence = ? AND state > 1 AND state < 4"
+ASKED = "SELECT seq, fence, id, cancel_reason, cancel_grace FROM jobsworth_jobs WHERE state > 1 AND state < 4 AND state = 3"
+EXPIRED = "SELECT 1 FROM jobsworth_jobs WHERE state > 1 AND state < 4 AND lease_until <= ? LIMIT 1"
 TAKE_OVER = (
     "UPDATE jobsworth_jobs SET fence = fence + 1, lease_until = ? WHERE seq IN (SELECT seq FROM jobsworth_jobs"
-    f" WHERE state IN (2, 3) AND lease_until <= ? ORDER BY lease_until LIMIT ?) RETURNING {CLAIM_COLUMNS}"
+    f" WHERE state > 1 AND state < 4 AND lease_until <= ? ORDER BY lease_until LIMIT ?) RETURNING {CLAIM_COLUMNS}"
 )
 
 _taking: dict[tuple[bool, int], str] = {}

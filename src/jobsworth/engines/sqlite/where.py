@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...engine import Where
-from ...job import FINAL, State
+from ...job import FINAL, HELD, State
 from .rows import CODES, as_json_list
 
 
@@ -29,8 +29,10 @@ def _states(where: Where) -> Iterator[_Term]:
     if states is not None:
         # SQLite uses a partial index only when the query repeats the index's own condition.
         if FINAL.issuperset(states):
-            yield "state IN (4, 5, 6)", ()
-        yield f"state IN ({codes(states)})", ()
+            yield "state > 3", ()
+        elif HELD.issuperset(states):
+            yield "state > 1 AND state < 4", ()
+        yield (f"state = {codes(states)}" if len(set(states)) == 1 else f"state IN ({codes(states)})"), ()
 
 
 def _names(where: Where) -> Iterator[_Term]:
@@ -69,8 +71,14 @@ def selection(where: Where, now: float, columns: str, extra: str = "") -> tuple[
         # `beyond` keeps the newest so many, in whichever order the rest is wanted.
         sql += f" AND seq NOT IN (SELECT seq FROM jobsworth_jobs WHERE {text} ORDER BY seq DESC LIMIT ?)"
         values = [*values, *values, where.beyond]
-    sql += f" ORDER BY seq {order} LIMIT ?"
+    sql += f" ORDER BY {'+' if _is_narrow(where) else ''}seq {order} LIMIT ?"
     return sql, [*values, -1 if where.limit is None else where.limit]
+
+
+def _is_narrow(where: Where) -> bool:
+    """True where an index finds the few that match: "+seq" then keeps SQLite from walking all rows in order instead."""
+    few = where.states is not None and (HELD.issuperset(where.states) or set(where.states) == {State.SCHEDULED})
+    return few or where.ids is not None or where.owner is not None
 
 
 def codes(states: Iterable[State]) -> str:
