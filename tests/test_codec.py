@@ -306,6 +306,10 @@ def test_the_size_limit_is_exact_and_names_the_argument() -> None:
         TooLarge, lambda: small.pack((1, "x" * 99, {"a": "x" * 99}), {})
     )
     refused(TooLarge, lambda: small.pack_result("x" * 300))
+    tiny = Signature.of(anything, limit=20)
+    assert len(tiny.pack(("x" * 9,), {})) == 20
+    refused(TooLarge, lambda: tiny.pack(("x" * 10,), {}))
+    refused(TooLarge, lambda: tiny.pack_result("x" * 19))
 
 
 def test_a_hundred_megabytes_are_refused_within_seconds() -> None:

@@ -31,6 +31,7 @@ class Signature:
     def __init__(self, fn: Callable[..., Any], skip: int, limit: int) -> None:
         self.name, self.parameters, self._fields, self.returns = read(fn, skip)
         self.limit = limit
+        self._harmless = min(SHALLOW, limit)  # so few bytes are neither too many nor nested too deep
         # The struct binds simple calls itself, in C; the others go through inspect.
         self._direct = all(field.slot == field.name and field.kind in NAMED for field in self._fields)
         self._struct = struct(self._fields)
@@ -66,7 +67,7 @@ class Signature:
             data = dump(call)
         except Exception as exc:
             raise self._unencodable(call, exc) from exc
-        if len(data) > SHALLOW:
+        if len(data) > self._harmless:
             self._check_limits(call, data)
         if not arrives(call, data, self._load):
             self._look_closer(call, data)
@@ -99,7 +100,7 @@ class Signature:
             data = dump(value)
         except Exception as exc:
             raise refusal(value, "result", exc) from exc
-        if len(data) > SHALLOW:
+        if len(data) > self._harmless:
             check_size(data, "result", self.limit)
             if deeper_than(MAX_DEPTH, data):
                 raise knot(value, "result") or TooDeep(f"result is nested deeper than {MAX_DEPTH}")
