@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
@@ -22,7 +23,7 @@ from .queue import Isolation, Queue, QueueService
 from .retry import Retry
 from .snapshot import queue_part
 from .suggest import did_you_mean
-from .task import Task
+from .task import AsyncTask, Task
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -94,7 +95,7 @@ class Jobsworth:
         return queue
 
     @overload
-    def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
     @overload
     def task(self, fn: Callable[P, R], /) -> Task[P, R]: ...
     @overload
@@ -130,7 +131,8 @@ class Jobsworth:
         """
 
         def declare(fn: Callable[..., Any]) -> Task[..., Any]:
-            task: Task[..., Any] = Task(
+            kind = AsyncTask if inspect.iscoroutinefunction(fn) else Task
+            task: Task[..., Any] = kind(
                 fn, name=name or fn.__name__, queue=self._queue_for(queue), outlet=self, isolation=isolation,
                 retry=retry, max_attempts=max_attempts, timeout=timeout,
             )  # fmt: skip
@@ -327,7 +329,7 @@ class TaskDecorator:
         self._declare = declare
 
     @overload
-    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
     @overload
     def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
     def __call__(self, fn: Callable[..., Any], /) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 from .context import CurrentJob, current_job
 from .errors import BadOption, UnknownQueue
@@ -14,7 +14,7 @@ from .retry import Retry
 
 if TYPE_CHECKING:
     from .handle import JobHandle
-    from .task import Task, TaskWithOptions
+    from .task import OptionsGiven, Task, TaskWithOptions
 
 Isolation = Literal["loop", "thread", "process"]
 ISOLATIONS = ("loop", "thread", "process")
@@ -150,7 +150,7 @@ class QueueService(Queue):
         """The job as a value, not stored; for jobs.enqueue_many()."""
         return self.task.new_job(item)
 
-    def options(self, **options: Any) -> TaskWithOptions[..., Any]:
+    def options(self, **options: Unpack[OptionsGiven]) -> TaskWithOptions[..., Any]:
         """The queue with options for the next enqueue: see Options."""
         return self.task.options(**options)
 

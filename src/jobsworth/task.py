@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
 import msgspec
 
@@ -32,6 +32,23 @@ class Outlet(Protocol):
     def store(self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob]) -> list[JobHandle[Any]]: ...
 
     async def astore(self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob]) -> list[JobHandle[Any]]: ...
+
+
+class OptionsGiven(TypedDict, total=False):
+    """The options as a person writes them; Options says what each means."""
+
+    delay: float | timedelta | None
+    run_at: datetime | float | None
+    priority: int | None
+    key: str | None
+    expires: float | timedelta | datetime | None
+    timeout: float | timedelta | None
+    max_attempts: int | None
+    owner: str | None
+    tags: Sequence[str] | None
+    meta: Mapping[str, Any] | None
+    label: str | None
+    id: str | None
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +78,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
 
 
-_NAMES = ("delay", "run_at", "priority", "key", "expires", "timeout", "max_attempts", "owner", "tags", "meta",
-          "label", "id")  # fmt: skip
+_NAMES = tuple(OptionsGiven.__annotations__)
 NONE = Options()
 
 
@@ -208,7 +224,7 @@ class Task(Generic[P, R_co]):
         result: R_co = self.fn(*args, **kwargs)
         return result
 
-    def options(self, **options: Any) -> TaskWithOptions[P, R_co]:
+    def options(self, **options: Unpack[OptionsGiven]) -> TaskWithOptions[P, R_co]:
         """The task with options for the next enqueue: see Options. Raises BadOption or BadName."""
         return TaskWithOptions(self, options_from(options))
 
@@ -253,6 +269,14 @@ class Task(Generic[P, R_co]):
             owner=options.owner, label=options.label, tags=options.tags, meta=options.meta,
             timeout=options.timeout, expires=options.expires, expires_at=options.expires_at,
         )  # fmt: skip
+
+
+class AsyncTask(Task[P, R_co]):
+    """A declared coroutine function: calling it gives a coroutine, its jobs give what that returns."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:  # type: ignore[override]
+        coroutine: Coroutine[Any, Any, R_co] = self.fn(*args, **kwargs)
+        return coroutine
 
 
 class TaskWithOptions(Generic[P, R_co]):

@@ -229,7 +229,9 @@ class Office:
             self._crashed -= sum(ending.was_crashed for ending in endings)
             await self._after_settling(endings, answer.refused)
         if answer.claims:
-            self._crashed += sum(claim.crashes > 0 and may_take_us_down(claim, self._tasks[claim.task]) for claim in answer.claims)
+            self._crashed += sum(
+                claim.crashes > 0 and may_take_us_down(claim, self._tasks[claim.task]) for claim in answer.claims
+            )
             # Last: from here on the shop's thread wants to run.
             self._shop_loop.call_soon_threadsafe(self._shop.start, answer.claims)
         return answer.next_due

@@ -86,8 +86,7 @@ def _ended(connection: sqlite3.Connection, queue: str, since: float) -> int:
     total = 0
     for code in (4, 5, 6):
         (number,) = connection.execute(
-            "SELECT count(*) FROM jobsworth_jobs WHERE state > 3 AND state = ? AND queue = ?"
-            " AND finished_at >= ?",
+            "SELECT count(*) FROM jobsworth_jobs WHERE state > 3 AND state = ? AND queue = ? AND finished_at >= ?",
             (code, queue, since),
         ).fetchone()
         total += number

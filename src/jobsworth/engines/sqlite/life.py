@@ -50,7 +50,9 @@ TELL = (
     " WHERE seq = ? AND fence = ? AND state > 1 AND state < 4"
 )
 STILL = "SELECT 1 FROM jobsworth_jobs WHERE seq = ? AND fence = ? AND state > 1 AND state < 4"
-ASKED = "SELECT seq, fence, id, cancel_reason, cancel_grace FROM jobsworth_jobs WHERE state > 1 AND state < 4 AND state = 3"
+ASKED = (
+    "SELECT seq, fence, id, cancel_reason, cancel_grace FROM jobsworth_jobs WHERE state > 1 AND state < 4 AND state = 3"
+)
 EXPIRED = "SELECT 1 FROM jobsworth_jobs WHERE state > 1 AND state < 4 AND lease_until <= ? LIMIT 1"
 TAKE_OVER = (
     "UPDATE jobsworth_jobs SET fence = fence + 1, lease_until = ? WHERE seq IN (SELECT seq FROM jobsworth_jobs"
