@@ -15,9 +15,8 @@ from .defer import Deferrals
 from .engine import Engine, QueueSettings, QueueStatus, Where, WorkerCard
 from .engines import from_url
 from .errors import BadOption, UnknownQueue, UnknownTask
-from .handle import JobHandle, find_one, status_of
+from .handle import JobHandle, cancelling, find_one, status_of
 from .job import Job, JobId, NewJob, State
-from .lifecycle import CANCEL
 from .naming import checked
 from .queue import Isolation, Queue, QueueService
 from .retry import Retry
@@ -241,7 +240,7 @@ class Jobsworth:
     async def _request_job_cancel(
         self, engine: Engine, queue: str, job_id: JobId, reason: str | None
     ) -> dict[str, Any]:
-        moved = await engine.move(Where(ids=(job_id,), queue=queue), msgspec.structs.replace(CANCEL, reason=reason))
+        moved = await engine.move(Where(ids=(job_id,), queue=queue), cancelling(reason))
         return await status_of(engine, await find_one(engine, job_id, queue), accepted=bool(moved))
 
     def find(self, **filters: Any) -> list[Job]:

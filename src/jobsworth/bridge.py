@@ -207,14 +207,19 @@ class Intake:
         return wish.outcome()
 
     def _store_all(self) -> None:
-        while self._waiting:
+        while True:
             with self._leading:
                 self._lead()
             if not self._waiting:
-                self._on_its_way = False  # then look once more: a wish may have come in between
+                # Said even if others stored everything meanwhile; then one more look, for a wish that came between.
+                self._on_its_way = False
+                if not self._waiting:
+                    return
 
     def _lead(self) -> None:
-        batch, self._waiting[: self.MOST] = self._waiting[: self.MOST], []
+        # Others append meanwhile: take exactly what was copied.
+        batch = self._waiting[: self.MOST]
+        del self._waiting[: len(batch)]
         if not batch:
             return
         answers: Sequence[list[Receipt] | QueueFull | BaseException]

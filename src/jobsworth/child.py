@@ -1,6 +1,6 @@
 """The child process of isolation="process": imports the app, then runs one handler after another.
 
-Started by the worker as `python -m jobsworth.child FD SPEC`. The main thread runs handlers; a second thread
+Started by the worker as `python -m jobsworth.child FD SPEC PATH`. The main thread runs handlers; a second thread
 listens to the worker. When the worker goes away, however it went, the child ends at once.
 """
 
@@ -104,7 +104,10 @@ class Child:
     def _receive(self, size: int) -> bytes:
         data = b""
         while len(data) < size:
-            part = self._connection.recv(size - len(data))
+            try:
+                part = self._connection.recv(size - len(data))
+            except OSError:  # a worker that dies with notes unread resets the connection
+                part = b""
             if not part:
                 os._exit(0)  # the worker is gone: nobody can settle what runs here any more
             data += part
@@ -128,6 +131,7 @@ def main() -> None:
     # The terminal's Ctrl-C reaches the whole group; ending jobs in order is the worker's business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = socket.socket(fileno=int(sys.argv[1]))
+    sys.path[:] = sys.argv[3].split(os.pathsep)  # the worker's: what it could import, we can
     child = Child(connection)
     try:
         tasks = locate(sys.argv[2]).tasks

@@ -12,7 +12,7 @@ from typing import Any
 
 from .codec import decode
 from .errors import BadOption, Cancelled, LeaseLost, NoCurrentJob, RetryAfter
-from .job import Claim, Progress
+from .job import Claim, Progress, storable
 
 _log = logging.getLogger("jobsworth.job")
 _current: ContextVar[CurrentJob | None] = ContextVar("jobsworth_current_job", default=None)
@@ -101,11 +101,9 @@ class CurrentJob:
         """Say how far the work has come. Cheap: call it as often as you like, the newest note travels.
 
         percent (0 to 100) follows from current and total when it is not given. Raises BadOption for numbers that make
-        no sense (not finite, negative).
+        no sense (not finite, negative, no numbers).
         """
-        for name, value in (("current", current), ("total", total), ("percent", percent)):
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise BadOption(f"report_progress({name}=...) must be a finite number of at least 0, not {value!r}")
+        current, total, percent = _number("current", current), _number("total", total), _number("percent", percent)
         if current is not None and total is not None and current > total:
             current = total
         if percent is None and current is not None and total:
@@ -113,7 +111,9 @@ class CurrentJob:
         if percent is not None:
             percent = min(percent, 100.0)
         before = self.note
-        if message is None and before is not None:
+        if message is not None:
+            message = storable(message)
+        elif before is not None:
             message = before.message
         self.note = Progress(current, total, percent, message)
         self.told = False
@@ -146,10 +146,27 @@ class CurrentJob:
         self.told = True  # before reading: a note made meanwhile is told again rather than never
         return self.note
 
+    def untell(self, note: Progress) -> None:
+        """The note could not be delivered: it counts as untold again, unless a newer one was made meanwhile."""
+        if self.note is note:
+            self.told = False
+
     def ask_to_stop(self, why: Cancelled | LeaseLost) -> None:
         """Called by the worker: from now on check_cancelled() raises `why`. The first reason stays."""
         if self._why is None:
             self._why = why
+
+
+def _number(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise BadOption(f"report_progress({name}=...) must be a finite number of at least 0, not {value!r}")
+    return number
 
 
 def current_job() -> CurrentJob:

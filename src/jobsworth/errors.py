@@ -238,6 +238,16 @@ class Incompatible(ValueRefused):
     code = "E405"
 
 
+LONGEST_WAIT = 100 * 365.25 * 86_400  # seconds; beyond a century calendars and arithmetic end
+
+
+def _wait(what: str, seconds: float) -> float:
+    wait = max(0.0, float(seconds)) if seconds == seconds else float("inf")  # NaN differs from itself
+    if wait > LONGEST_WAIT:
+        raise BadOption(f"{what}({seconds!r}): a wait is a number of seconds, a century at most")
+    return wait
+
+
 class Ending(Exception):
     """What a handler may raise to say how its run ends."""
 
@@ -246,7 +256,7 @@ class RetryAfter(Ending):
     """Try again in `seconds` (None: after the backoff). An attempt is used; with none left the job is given up."""
 
     def __init__(self, seconds: float | None = None, exc: BaseException | None = None) -> None:
-        self.seconds = None if seconds is None else max(0.0, float(seconds))
+        self.seconds = None if seconds is None else _wait("RetryAfter", seconds)
         self.exc = exc
         super().__init__("retry " + ("later" if seconds is None else f"in {seconds} s") + (f": {exc}" if exc else ""))
 
@@ -255,7 +265,7 @@ class Snooze(Ending):
     """Try again in `seconds`. No attempt is used."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = max(0.0, float(seconds))
+        self.seconds = _wait("Snooze", seconds)
         super().__init__(f"snooze for {seconds} s")
 
 

@@ -9,8 +9,8 @@ import msgspec
 
 from .bridge import Bridge
 from .engine import Engine, Where
-from .errors import JobCancelled, JobFailed, JobNotFound, MoveRefused, WaitTimeout
-from .job import FINAL, HELD, Job, JobId, Progress, State
+from .errors import LONGEST_WAIT, BadOption, JobCancelled, JobFailed, JobNotFound, MoveRefused, WaitTimeout
+from .job import FINAL, HELD, Job, JobId, Progress, State, storable
 from .lifecycle import CANCEL, REDRIVE, RUN_NOW, Move
 from .snapshot import error_line, snapshot
 
@@ -92,11 +92,11 @@ class JobHandle(Generic[R_co]):
 
         grace: seconds after which a child process that has not stopped is killed (else its queue's grace).
         """
-        return bool(self._bridge.call(lambda engine: self._move(engine, _cancel(reason, grace))))
+        return bool(self._bridge.call(lambda engine: self._move(engine, cancelling(reason, grace))))
 
     async def acancel(self, reason: str | None = None, grace: float | None = None) -> bool:
         """The async twin of cancel."""
-        return bool(await self._bridge.acall(lambda engine: self._move(engine, _cancel(reason, grace))))
+        return bool(await self._bridge.acall(lambda engine: self._move(engine, cancelling(reason, grace))))
 
     def retry(self) -> JobHandle[R_co]:
         """Run it again now: a finished job with a fresh budget of attempts, or one that waits for its time.
@@ -176,5 +176,8 @@ async def status_of(engine: Engine, job: Job, *, accepted: bool = True) -> dict[
     return snapshot(job, queue, active, accepted=accepted)
 
 
-def _cancel(reason: str | None, grace: float | None) -> Move:
-    return msgspec.structs.replace(CANCEL, reason=reason, grace=grace)
+def cancelling(reason: str | None, grace: float | None = None) -> Move:
+    """The move that asks a job to stop. Raises BadOption (E105)."""
+    if grace is not None and not 0 <= grace <= LONGEST_WAIT:
+        raise BadOption(f"grace must be a number of seconds of at least 0, not {grace!r}")
+    return msgspec.structs.replace(CANCEL, reason=None if reason is None else storable(reason), grace=grace)

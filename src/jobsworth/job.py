@@ -33,6 +33,12 @@ HELD = frozenset({State.RUNNING, State.CANCELLING})  # a worker holds the lease
 PENDING = frozenset({State.SCHEDULED, State.QUEUED})  # waiting for a worker
 
 
+def storable(text: object) -> str:
+    """`text` as text that every store and wire can carry: lone surrogates (from odd file names) become escapes."""
+    plain = text if isinstance(text, str) else str(text)
+    return plain if plain.isascii() else plain.encode("utf-8", "backslashreplace").decode()
+
+
 class Progress(msgspec.Struct, frozen=True):
     """How far a run has come. `percent` is 0 to 100; any part may be unknown."""
 
@@ -52,6 +58,13 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
     reason: str = "error"
     traceback: str | None = None
+
+    def __post_init__(self) -> None:
+        # What failed may say anything about itself; that it failed must be written down all the same.
+        for part in ("type", "message", "traceback"):
+            text = getattr(self, part)
+            if text is not None and not (type(text) is str and text.isascii()):
+                msgspec.structs.force_setattr(self, part, storable(text))
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -157,7 +170,6 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     corrupt: str | None = None  # what is wrong with the stored row; settle it, never run it
     cancelling: bool = False
     cancel_reason: str | None = None
-    created_at: float = 0.0
 
 
 class Receipt(msgspec.Struct, frozen=True):

@@ -93,7 +93,10 @@ def moment(seconds: float | None) -> str | None:
     """An ISO 8601 moment in UTC, with milliseconds."""
     if seconds is None:
         return None
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    try:
+        text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    except (OverflowError, ValueError, OSError):  # a damaged row may hold any number
+        return None
     return text.replace("+00:00", "Z")
 
 
@@ -124,4 +127,4 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 
 def _number(value: float | None) -> float | int | None:
     """Whole numbers without a decimal point, as they were most likely written."""
-    return int(value) if value is not None and value.is_integer() else value
+    return int(value) if value is not None and float(value).is_integer() else value

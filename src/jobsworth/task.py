@@ -11,8 +11,8 @@ import msgspec
 
 from .codec import MAX_BYTES, encode
 from .context import CurrentJob
-from .errors import BadArguments, BadOption
-from .job import NewJob, unique_tags
+from .errors import LONGEST_WAIT, BadArguments, BadOption
+from .job import NewJob, storable, unique_tags
 from .naming import checked, new_id
 from .queue import ISOLATIONS, Isolation, Queue
 from .retry import Retry
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+_YEAR_9999 = 253_370_000_000  # seconds since the epoch: moments beyond it have no date
 
 
 class Outlet(Protocol):
@@ -99,8 +100,8 @@ def options_from(given: Mapping[str, Any]) -> Options:
 
 def _seconds(name: str, value: Any) -> dict[str, Any]:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 <= seconds < float("inf"):
-        raise BadOption(f"{name} must be seconds of at least 0 or a timedelta, not {value!r}")
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 <= seconds <= LONGEST_WAIT:
+        raise BadOption(f"{name} must be seconds (0 to a century's worth) or a timedelta, not {value!r}")
     return {name: float(seconds)}
 
 
@@ -111,7 +112,7 @@ def _moment(name: str, value: Any) -> dict[str, Any]:
                 f"{name}={value!r} has no time zone", hint="use datetime.now(timezone.utc) or a ZoneInfo, never naive"
             )
         value = value.timestamp()
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) < float("inf"):
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) < _YEAR_9999:
         raise BadOption(f"{name} must be an aware datetime or seconds since the epoch, not {value!r}")
     return {name: float(value)}
 
@@ -153,7 +154,7 @@ def _meta(name: str, value: Any) -> dict[str, Any]:
 def _label(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, str) or len(value) > 500:
         raise BadOption(f"label must be a string of at most 500 characters, not {value!r}")
-    return {name: value}
+    return {name: storable(value)}
 
 
 _READERS: dict[str, Callable[[str, Any], dict[str, Any]]] = {

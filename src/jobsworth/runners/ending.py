@@ -18,7 +18,7 @@ from jobsworth.errors import (
     TimedOut,
     ValueRefused,
 )
-from jobsworth.job import Claim, Failure
+from jobsworth.job import Claim, Failure, storable
 from jobsworth.outcome import Failed, Outcome, Released, Snoozed, Stopped, Succeeded
 from jobsworth.task import Task
 
@@ -64,7 +64,10 @@ def ending_of(exc: BaseException, task: Task[..., Any], context: CurrentJob) -> 
             failure = Failure("GiveUp", text, "gave_up", _text_of(cause) if cause else None)
             return Failed(failure, final=True, progress=progress)
         case Cancelled(reason=reason):
-            return Stopped(reason, progress=progress)
+            return Stopped(None if reason is None else storable(reason), progress=progress)
+        case asyncio.CancelledError():
+            # Nobody asked the worker for this: the handler cancelled itself, or the program's loop is being torn down.
+            return Failed(failure_of(exc), progress=progress)
         case _:
             failure = failure_of(exc)
             if task.retry.gives_up_on(exc):
@@ -95,10 +98,13 @@ def failure_of(exc: BaseException) -> Failure:
 def _message(exc: BaseException) -> str:
     try:
         return str(exc)[:10_000]
-    except Exception as broken:  # noqa: BLE001 (a user's __str__ may raise; the job's ending must not)
+    except BaseException as broken:  # noqa: BLE001 (a user's __str__ may raise; the job's ending must not)
         return f"<its message raised {type(broken).__name__}>"
 
 
 def _text_of(exc: BaseException) -> str:
-    lines = traceback.TracebackException.from_exception(exc, limit=-60).format()
-    return "".join(lines)[-TRACEBACK_BYTES:]
+    try:
+        lines = traceback.TracebackException.from_exception(exc, limit=-60).format()
+        return "".join(lines)[-TRACEBACK_BYTES:]
+    except BaseException as broken:  # noqa: BLE001 (the same: its __repr__, its __notes__, its __cause__...)
+        return f"<its traceback raised {type(broken).__name__}>"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
+
+import msgspec
 
 from jobsworth.context import CurrentJob
 from jobsworth.errors import Cancelled, Interrupted, LeaseLost, TimedOut
@@ -17,6 +22,7 @@ from jobsworth.outcome import Failed, Lost, Outcome
 from .ending import stopped
 from .wire import HEADER, Ended, Note, Ready, Start, Stop, ToChild, ToParent, frame, to_parent
 
+EXIT_PATIENCE = 1.0  # seconds between the end of the connection and that of the process, either way round
 START_PATIENCE = 60.0  # seconds for a child to import the app
 
 
@@ -32,13 +38,17 @@ class ChildProcess:
         self._reader = reader
         self._writer = writer
         self.killed = False
+        self._loop = asyncio.get_running_loop()
+        self._exited = asyncio.Event()
+        threading.Thread(target=self._reap, name=f"jobsworth-child-{process.pid}", daemon=True).start()
 
     @classmethod
     async def start(cls, spec: str) -> ChildProcess:
         """Start a child that imports `spec`. Raises ChildFailed with what it said if it cannot."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "jobsworth.child", str(theirs.fileno()), spec]
+            path = os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)
+            command = [sys.executable, "-m", "jobsworth.child", str(theirs.fileno()), spec, path]
             process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)  # noqa: S603, ASYNC220
         reader, writer = await asyncio.open_connection(sock=ours)
         child = cls(process, reader, writer)
@@ -47,6 +57,9 @@ class ChildProcess:
         except (asyncio.IncompleteReadError, TimeoutError, OSError) as exc:
             child.kill()
             raise ChildFailed(f"the child process did not start ({type(exc).__name__})") from exc
+        except BaseException:
+            child.kill()
+            raise
         if not isinstance(ready, Ready) or ready.error:
             child.kill()
             raise ChildFailed(ready.error if isinstance(ready, Ready) else "the child process spoke out of turn")
@@ -60,12 +73,12 @@ class ChildProcess:
             while True:
                 message = await self._receive()
                 if isinstance(message, Ended):
-                    return message.outcome
+                    return _with_last_note(message.outcome, context)
                 if isinstance(message, Note):
                     note = message.progress
                     context.report_progress(note.current, note.total, note.percent, note.message)
         except (asyncio.IncompleteReadError, OSError):
-            return self._died(context)
+            return await self._died(context)
 
     def tell(self, why: Cancelled | LeaseLost) -> None:
         """Pass a request to stop on to the handler."""
@@ -84,17 +97,31 @@ class ChildProcess:
     def alive(self) -> bool:
         return self._process.poll() is None and not self.killed
 
-    def _died(self, context: CurrentJob) -> Outcome:
+    async def _died(self, context: CurrentJob) -> Outcome:
         why = context.why
         if self.killed and why is not None:
             return stopped(why, context)
         self._writer.close()
+        try:
+            await asyncio.wait_for(self._exited.wait(), EXIT_PATIENCE)
+        except TimeoutError:  # it lives but has closed its end: nobody can talk to it any more
+            self.kill()
+            return Lost("its child process closed its connection", context.untold())
         code = self._process.wait()
         if code < 0:
-            name = signal.Signals(-code).name
+            name = _signal_name(-code)
             hint = ", likely out of memory" if name == "SIGKILL" else ""
             return Lost(f"its child process was killed by {name}{hint}", context.untold())
         return Lost(f"its child process exited with code {code}", context.untold())
+
+    def _reap(self) -> None:
+        """On a thread: notice the exit itself. A handler's own children may hold the connection open after it."""
+        self._process.wait()
+        try:
+            self._loop.call_soon_threadsafe(self._exited.set)
+            self._loop.call_soon_threadsafe(self._loop.call_later, EXIT_PATIENCE, self._writer.close)
+        except RuntimeError:  # the loop has closed; nobody waits there any more
+            return
 
     async def _send(self, message: ToChild) -> None:
         self._writer.write(frame(message))
@@ -104,6 +131,19 @@ class ChildProcess:
         header = await self._reader.readexactly(HEADER.size)
         message: ToParent = to_parent(await self._reader.readexactly(HEADER.unpack(header)[0]))
         return message
+
+
+def _with_last_note(outcome: Outcome, context: CurrentJob) -> Outcome:
+    """The child counts a note as told once it is sent to us; it may still have to travel further."""
+    note = context.untold() if outcome.progress is None else None
+    return outcome if note is None else msgspec.structs.replace(outcome, progress=note)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no name
+        return f"signal {number}"
 
 
 def failed_to_start(exc: ChildFailed) -> Failed:
