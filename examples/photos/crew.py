@@ -14,7 +14,8 @@ from types import TracebackType
 
 HERE = Path(__file__).parent
 LEASE = 5  # seconds after which a silent worker's jobs are taken over; 30 is usual, but nobody wants to watch that
-COMMAND = (sys.executable, "-m", "jobsworth", "worker", "app:jobs")
+GRACE = 3  # seconds that running jobs get when the demo is stopped early; then they go back to their queue
+COMMAND = (sys.executable, "-m", "jobsworth", "worker", "app:jobs", f"--lease={LEASE}", f"--grace={GRACE}")
 PATIENCE = 15  # seconds a worker gets to finish when it is asked to stop
 
 
@@ -62,7 +63,7 @@ class Crew:
             # A session of its own: Ctrl-C reaches the demo alone, which then ends its workers in order; and a worker
             # is killed with everything it may have started.
             process = subprocess.Popen(
-                [*COMMAND, "--name", name, "--lease", str(LEASE)],
+                [*COMMAND, f"--name={name}"],
                 cwd=HERE,
                 env=self._environment,
                 start_new_session=True,

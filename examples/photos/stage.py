@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -84,5 +86,6 @@ def tell(checks: Sequence[Check], folder: Path, sheet: Path, console: Console) -
         sign = "[green]ok[/]  " if check.kept else "[bold red]NO[/]  "
         console.print(sign + escape(check.promise if check.kept else f"{check.promise}: {check.found}"), soft_wrap=True)
     console.print()
-    for what, where in (("Pictures", folder / "pictures"), ("Contact sheet", sheet), ("Jobs", jobs.url)):
+    look = f"{Path(sys.executable).with_name('jobsworth')} list --url {shlex.quote(jobs.url)}"
+    for what, where in (("Pictures", folder / "pictures"), ("Contact sheet", sheet), ("The jobs", look)):
         console.print(f"{what:<14} {where}", soft_wrap=True, markup=False)

@@ -14,7 +14,8 @@ from jobsworth import Job, State
 
 HALFWAY = (0.4, 0.65)  # shares of the work done between which a job counts as "halfway"
 LOOK = 0.1  # seconds between two looks at the store
-LIVE = (State.SCHEDULED, State.QUEUED, State.RUNNING, State.CANCELLING)
+STALL = 45  # seconds without any news after which something must be wrong; a lost job is silent for a lease
+FINAL = (State.COMPLETED, State.FAILED, State.CANCELLED)
 
 
 class DemoFailed(Exception):
@@ -38,19 +39,26 @@ class Story:
         deadline = time.monotonic() + seconds
         while self._meet() < len(self._crew.hands):
             self._keep_going(deadline, f"the workers were not at work within {seconds:.0f} s")
+            time.sleep(LOOK)
 
     def watch(self, ids: Sequence[str], seconds: float) -> list[Job]:
         """Watch until every job has ended; return them in the order of their ids."""
         deadline = time.monotonic() + seconds
+        moved, known = time.monotonic(), [-1]
         while True:
             found = self._look(ids)
             self._screen.show([self._row(job) for job in found])
             for job in found:
                 self._announce(job)
-            if all(job.state not in LIVE for job in found):
+            if all(job.state in FINAL for job in found):
                 return found
             self._stage_accidents(found)
+            versions = [job.version for job in found]
+            if versions != known:
+                moved, known = time.monotonic(), versions
             self._keep_going(deadline, f"the jobs were not finished within {seconds:.0f} s")
+            self._keep_going(moved + STALL, f"nothing has moved for {STALL} s, see the workers' logs")
+            time.sleep(LOOK)
 
     def worker_of(self, worker: str | None) -> str:
         """A worker's name as people know it; "" for none."""
@@ -62,7 +70,6 @@ class Story:
             raise DemoFailed(f"{hand.name} ended by itself, see {hand.log}")
         if time.monotonic() > deadline:
             raise DemoFailed(too_late)
-        time.sleep(LOOK)
 
     def _meet(self) -> int:
         """Find out which worker is which process; returns how many are at work."""
