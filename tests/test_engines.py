@@ -42,7 +42,7 @@ def _histories(number: int) -> settings:
         max_examples=number,
         stateful_step_count=50,
         deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+        suppress_health_check=[HealthCheck.too_slow],
     )
 
 
@@ -64,3 +64,5 @@ TestMemoryBesideItself.settings = _histories(5)  # type: ignore[attr-defined]
 
 TestSqliteBesideMemory = twin_of(MemoryEngine, _sqlite)
 TestSqliteBesideMemory.settings = _histories(_LIVES)  # type: ignore[attr-defined]
+# Two hundred lives take a minute or so, and finding the shortest one that differs may take several.
+TestSqliteBesideMemory.pytestmark = [pytest.mark.timeout(600)]  # type: ignore[attr-defined]

@@ -169,10 +169,11 @@ class Endings(Hall):
 
     # what is sent on
 
-    def test_a_dead_letter_is_delivered_with_the_ending_that_makes_it_one(self, door: Door) -> None:
+    @pytest.mark.parametrize("outcome", [Failed(BROKEN, final=True), Succeeded(None), Snoozed(9)], ids=repr)
+    def test_what_is_sent_on_is_stored_with_the_ending_room_or_not(self, door: Door, outcome: Outcome) -> None:
         letter = new_job(id="letter", queue="dead", max_size=0)
         claim = door.take()
-        ending = replace(settle(claim, Failed(BROKEN, final=True), RETRY), forward=letter)
+        ending = replace(settle(claim, outcome, RETRY), forward=letter)
         assert door.turn([ending]).refused == []
         job = door.job("letter")
         assert (job.state, job.queue, job.args) == (State.QUEUED, "dead", letter.args)

@@ -111,6 +111,14 @@ class Leases(Hall):
         assert len(door.reclaim()) == 1
         assert door.hear(claim) == Heard([], [claim.lease.job_id])
 
+    def test_who_lost_its_lease_is_told_that_and_nothing_else(self, door: Door) -> None:
+        stale = door.take()
+        door.cancel(stale.lease.job_id, reason="enough")
+        door.clock.advance(LEASE)
+        [fresh] = door.reclaim()
+        assert door.hear(stale) == door.pulse(stale) == Heard([], [stale.lease.job_id])
+        assert [request.job_id for request in door.hear(fresh).cancelled] == [stale.lease.job_id]
+
     # taking over
 
     def test_nothing_is_taken_over_before_its_lease_ran_out(self, door: Door) -> None:

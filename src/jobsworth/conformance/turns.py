@@ -206,6 +206,14 @@ class Turns(Hall):
         claims = door.claim(len(names))
         door.turn([settle(claim, Lost(), RETRY) for claim in claims])
 
+    def test_one_crashed_job_at_most_is_given_per_turn_whatever_is_wanted(self, door: Door) -> None:
+        self.crash(door, "a")
+        [other] = door.enqueue(new_job(id="b", queue="other"))
+        door.end(door.again(other.id), Lost())
+        wants = [Want("other", 5, ("send",)), Want("mail", 5, ("send",))]
+        assert ids(door.turn([], *wants).claims) == ["b"]
+        assert ids(door.turn([], *wants).claims) == ["a"]
+
     def test_one_crashed_job_at_most_is_given_per_want(self, door: Door) -> None:
         self.crash(door, "a", "b", "c")
         door.add(id="calm")

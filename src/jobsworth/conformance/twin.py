@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import unittest
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from random import Random
 from typing import Any, TypeVar
 
 from hypothesis import note
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from msgspec.structs import replace
 
 from jobsworth.clock import Clock, ManualClock
@@ -17,70 +18,89 @@ from jobsworth.engine import Engine, Pulse, QueueSettings, QueueStatus, Want, Wh
 from jobsworth.errors import QueueFull
 from jobsworth.job import Claim, Failure, Lease, NewJob, Progress, State
 from jobsworth.lifecycle import CANCEL, REDRIVE, RUN_NOW, Move, settle
-from jobsworth.outcome import Failed, Lost, Released, Snoozed, Stopped, Succeeded
+from jobsworth.outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped, Succeeded
 from jobsworth.retry import Retry
 
 T = TypeVar("T")
+V = TypeVar("V")
+Pair = tuple[Claim, Claim]  # one run as each engine told it
+Ending = tuple[Pair, Outcome, NewJob | None]
 Factory = Callable[[Clock], Engine]
 
 RETRY = Retry(base=4.0, jitter=False, max_crashes=3)
 REMEMBERED = 12  # claims kept to settle or pulse with, long after they went stale
 
+
+def variants(number: int, make: Callable[..., V], **pools: Sequence[Any]) -> st.SearchStrategy[V]:
+    """One of so many values, put together once and for all from the pools; the first takes the first of each.
+
+    A history is hundreds of values. Drawn field by field they would use up what Hypothesis lets one example draw, and
+    only histories in which nothing much happens would be left.
+    """
+    chance = Random(number)  # noqa: S311 (the same ones every time is what is wanted)
+    drawn = [make(**{name: chance.choice(pool) for name, pool in pools.items()}) for _ in range(number - 1)]
+    return st.sampled_from([make(**{name: pool[0] for name, pool in pools.items()}), *drawn])
+
+
 # Small pools, so that histories meet themselves.
-IDS = st.sampled_from([f"job-{number}" for number in range(12)])
-QUEUES = st.sampled_from(["mail", "fax"])
-TASKS = st.sampled_from(["send", "ring"])
-WORKERS = st.sampled_from(["w1", "w2"])
-LEASES = st.sampled_from([5.0, 20.0])
-DELAYS = st.sampled_from([0.0, 0.0, 0.5, 6.0, 25.0])
-BYTES = st.sampled_from([b"", b"{}", bytes(range(256)), b"x" * 5_000])
-REASONS = st.sampled_from([None, "enough", "näh"])
-PROGRESS = st.none() | st.builds(Progress, st.sampled_from([None, 1.0]), st.just(3.0), st.none(), st.just("going"))
-FAILURES = st.builds(
-    Failure, st.just("ValueError"), st.sampled_from(["no such address", "50% done"]),
-    st.sampled_from(["error", "timeout"]), st.sampled_from([None, "Traceback: …"]),
-)  # fmt: skip
+IDS = [f"job-{number}" for number in range(24)]
+QUEUES, TASKS = ["mail", "fax"], ["send", "ring"]
+WORKERS, LEASES = st.sampled_from(["w1", "w2"]), st.sampled_from([20.0, 5.0])
+DELAYS = [0.0, 0.0, 0.5, 6.0, 25.0]
+BYTES = [b"", b"{}", bytes(range(256)), b"x" * 5_000]
+REASONS = [None, "enough", "näh"]
+SOME_PROGRESS = [None, None, Progress(1.0, 3.0), Progress(message="going"), Progress(3, 3, 100.0, "done")]
+FAILURES = [
+    Failure("ValueError", "no such address", "error", "Traceback: …"), Failure("OSError", "50% done"),
+    Failure("TimedOut", "too late", "timeout"),
+]  # fmt: skip
 WISHES = st.builds(
-    NewJob, id=IDS, queue=QUEUES, task=TASKS, args=BYTES, max_attempts=st.integers(1, 3), delay=DELAYS,
-    priority=st.sampled_from([0, 0, 1, -1]), key=st.sampled_from([None, None, "k1", "k2"]),
-    owner=st.sampled_from([None, "user:7"]), label=st.sampled_from([None, "a label"]),
-    tags=st.sampled_from([(), ("red",), ("red", "blue")]), meta=st.sampled_from([None, b"m"]),
-    timeout=st.sampled_from([None, 2.5]), expires=st.sampled_from([None, None, 10.0]),
-    max_size=st.sampled_from([None, None, 3]), failure=st.sampled_from([None] * 9 + [Failure("Pushed", "x", "pushed")]),
+    lambda wish, job_id: replace(wish, id=job_id),
+    variants(
+        150, NewJob, id=[""], queue=QUEUES, task=TASKS, args=BYTES, max_attempts=[3, 2, 1], delay=DELAYS,
+        priority=[0, 0, 0, 1, -1], key=[None, None, "k1", "k2"], owner=[None, "user:7"], label=[None, "a label"],
+        tags=[(), ("red",), ("red", "blue")], meta=[None, b"m"], timeout=[None, 2.5], expires=[None, None, None, 10.0],
+        max_size=[None] * 5 + [4], failure=[None] * 12 + [Failure("Pushed", "by hand", "pushed")],
+    ),
+    st.sampled_from(IDS),
 )  # fmt: skip
 OUTCOMES = st.one_of(
-    st.builds(Succeeded, st.none() | BYTES, PROGRESS),
-    st.builds(Failed, FAILURES, st.booleans(), st.none() | DELAYS, st.sampled_from([True, True, False]), PROGRESS),
-    st.builds(Snoozed, DELAYS, PROGRESS),
-    st.builds(Stopped, REASONS, st.booleans(), PROGRESS),
-    st.builds(Released, DELAYS, PROGRESS),
-    st.builds(Lost, st.just("its process died"), PROGRESS),
-)
+    variants(8, Succeeded, result=[None, *BYTES], progress=SOME_PROGRESS),
+    variants(
+        24, Failed, failure=FAILURES, final=[False, False, True], delay=[None, *DELAYS], charged=[True, True, False],
+        progress=SOME_PROGRESS,
+    ),
+    variants(6, Snoozed, delay=DELAYS, progress=SOME_PROGRESS),
+    variants(6, Stopped, reason=REASONS, expired=[False, True], progress=SOME_PROGRESS),
+    variants(6, Released, delay=DELAYS, progress=SOME_PROGRESS),
+    variants(3, Lost, progress=SOME_PROGRESS),
+)  # fmt: skip
 # Now and then a job is sent on with an ending.
-FORWARDS = st.none() | st.none() | st.none() | WISHES
-WANTS = st.builds(Want, QUEUES, st.integers(0, 4), st.sampled_from([("send", "ring"), ("send",), ()]), st.booleans())
-WHERES = st.builds(
-    Where, ids=st.none() | st.lists(IDS, max_size=3).map(tuple), queue=st.none() | QUEUES, task=st.none() | TASKS,
-    states=st.none() | st.lists(st.sampled_from(State), max_size=3).map(tuple),
-    key=st.sampled_from([None, None, None, "k1"]), tag=st.sampled_from([None, None, None, "blue"]),
-    owner=st.sampled_from([None, None, None, "user:7"]),
-    text=st.sampled_from([None, None, None, "job-1", "A LAB", "0% d", "sen"]),
-    reason=st.sampled_from([None, None, None, "exhausted", "cancelled"]),
-    created_within=st.sampled_from([None, None, None, 10.0]), finished_for=st.sampled_from([None, None, None, 5.0]),
-    finished_within=st.sampled_from([None, None, None, 20.0]), newest_first=st.booleans(),
-    beyond=st.sampled_from([0, 0, 1, 3]), limit=st.sampled_from([None, None, 2, 100]),
+FORWARDS = st.one_of(st.none(), st.none(), WISHES)
+WANTS = variants(
+    20, Want, queue=QUEUES, limit=[3, 1, 0, 9], tasks=[("send", "ring"), ("send",), ()], crashed=[True, False]
+)
+EVERYTHING = [Want("mail", 3, ("send", "ring")), Want("fax", 3, ("send", "ring"))]
+NARROW = variants(40, lambda first, second: Where(ids=(first, second)), first=IDS, second=IDS)
+WHERES = variants(
+    150, Where, ids=[None] * 4 + [(), ("job-1", "job-2", "job-3")], queue=[None, *QUEUES], task=[None, None, *TASKS],
+    states=[None, None, None, (), *((state,) for state in State), (State.FAILED, State.QUEUED)],
+    key=[None] * 5 + ["k1"], tag=[None] * 5 + ["blue"], owner=[None] * 5 + ["user:7"],
+    text=[None] * 6 + ["job-1", "A LAB", "0% d", "sen"], reason=[None] * 6 + ["exhausted", "cancelled"],
+    created_within=[None] * 5 + [10.0], finished_for=[None] * 5 + [5.0], finished_within=[None] * 5 + [20.0],
+    newest_first=[True, False], beyond=[0, 0, 1, 3], limit=[None, None, 2, 100],
 )  # fmt: skip
-NARROW = st.builds(Where, ids=st.lists(IDS, min_size=1, max_size=3).map(tuple))
-SELECTIONS = NARROW | WHERES
+EVERYBODY = st.just(Where(limit=None))
 MOVES = st.builds(
-    lambda move, reason, grace, delay, args: replace(move, reason=reason, grace=grace, delay=delay, args=args),
-    st.sampled_from([CANCEL, CANCEL, REDRIVE, RUN_NOW]), REASONS, st.sampled_from([None, 2.0]),
-    st.sampled_from([0.0, 0.0, 9.0]), st.none() | BYTES,
+    lambda move, changes: replace(move, **changes),
+    st.sampled_from([CANCEL, REDRIVE, RUN_NOW]),
+    variants(20, dict, reason=REASONS, grace=[None, 2.0], delay=[0.0, 0.0, 9.0], args=[None, None, *BYTES]),
+)
+CARDS = variants(
+    12, WorkerCard, id=["w1", "w2"], queues=[{"mail": 2}, {}, {"mail": 1, "fax": 4}], running=[0, 3],
+    tasks=[("send",), (), ("send", "ring")],
 )  # fmt: skip
-CARDS = st.builds(
-    WorkerCard, id=WORKERS, queues=st.dictionaries(QUEUES, st.integers(1, 4)),
-    tasks=st.sampled_from([(), ("send",), ("send", "ring")]), running=st.integers(0, 3),
-)  # fmt: skip
+PROGRESS = st.sampled_from(SOME_PROGRESS)
 
 
 class Twins(RuleBasedStateMachine):
@@ -96,7 +116,7 @@ class Twins(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.twins = (type(self).reference_factory(self.clock), type(self).engine_factory(self.clock))
         # Both engines' claims of one run, the stale ones included.
-        self.claims: list[tuple[Claim, Claim]] = []
+        self.claims: list[Pair] = []
         for twin in self.twins:
             self.runner.run(twin.open())
 
@@ -118,9 +138,13 @@ class Twins(RuleBasedStateMachine):
         assert view(answer) == view(expected)
         return expected
 
-    def run_of(self, data: st.DataObject) -> list[tuple[Claim, Claim]]:
+    def run_of(self, data: st.DataObject) -> list[Pair]:
         """Some claims of the past."""
-        return data.draw(st.lists(st.sampled_from(self.claims), max_size=4, unique_by=id)) if self.claims else []
+        return (
+            data.draw(st.lists(st.sampled_from(self.claims), min_size=1, max_size=4, unique_by=id))
+            if self.claims
+            else []
+        )
 
     def remember(self, expected: list[Claim], answer: list[Claim]) -> None:
         assert [without_lease(claim) for claim in answer] == [without_lease(claim) for claim in expected]
@@ -132,7 +156,18 @@ class Twins(RuleBasedStateMachine):
         shown = [replace(status, in_rate=0) for status in queues] if self.jumped else queues
         return sorted(shown, key=lambda status: status.queue)
 
+    @initialize(jobs=st.lists(WISHES, min_size=2, max_size=8))
+    def start(self, jobs: list[NewJob]) -> None:
+        self.enqueue([jobs])
+
+    @rule(jobs=st.lists(WISHES, min_size=1, max_size=4))
+    def enqueue_one(self, jobs: list[NewJob]) -> None:
+        self.enqueue([jobs])
+
     @rule(batches=st.lists(st.lists(WISHES, max_size=4), min_size=1, max_size=2))
+    def enqueue_many(self, batches: list[list[NewJob]]) -> None:
+        self.enqueue(batches)
+
     def enqueue(self, batches: list[list[NewJob]]) -> None:
         self.same(
             lambda twin, _: twin.enqueue(batches),
@@ -141,7 +176,23 @@ class Twins(RuleBasedStateMachine):
 
     @rule(data=st.data(), worker=WORKERS, wants=st.lists(WANTS, max_size=2), lease=LEASES)
     def turn(self, data: st.DataObject, worker: str, wants: list[Want], lease: float) -> None:
-        endings = [(pair, data.draw(OUTCOMES), data.draw(FORWARDS)) for pair in self.run_of(data)]
+        self.take_turn(worker, self.endings(data), wants, lease)
+
+    @rule(data=st.data(), worker=WORKERS, lease=LEASES)
+    def work(self, data: st.DataObject, worker: str, lease: float) -> None:
+        self.take_turn(worker, self.endings(data), EVERYTHING, lease)
+
+    @rule(data=st.data(), seconds=st.sampled_from([0.0, 1.0, 6.0]))
+    def run(self, data: st.DataObject, seconds: float) -> None:
+        """A worker's whole round: claim, work for a while, end some of what runs."""
+        self.take_turn("w2", [], EVERYTHING, 20.0)
+        self.clock.advance(seconds)
+        self.take_turn("w2", self.endings(data), [], 20.0)
+
+    def endings(self, data: st.DataObject) -> list[Ending]:
+        return [(pair, data.draw(OUTCOMES), data.draw(FORWARDS)) for pair in self.run_of(data)]
+
+    def take_turn(self, worker: str, endings: list[Ending], wants: list[Want], lease: float) -> None:
         expected, answer = self.both(
             lambda twin, which: twin.turn(
                 worker,
@@ -157,30 +208,27 @@ class Twins(RuleBasedStateMachine):
     @rule(data=st.data(), card=CARDS, progress=PROGRESS, lease=LEASES)
     def pulse(self, data: st.DataObject, card: WorkerCard, progress: Progress | None, lease: float) -> None:
         pairs = self.run_of(data)
+        self.same(lambda twin, which: twin.hear([pair[which].lease for pair in pairs]), heard)
         self.same(
             lambda twin, which: twin.pulse(card, [Pulse(pair[which].lease, progress) for pair in pairs], lease=lease),
             heard,
         )
 
-    @rule(data=st.data())
-    def hear(self, data: st.DataObject) -> None:
-        pairs = self.run_of(data)
-        self.same(lambda twin, which: twin.hear([pair[which].lease for pair in pairs]), heard)
-
-    @rule(limit=st.integers(0, 3), lease=LEASES)
-    def reclaim(self, limit: int, lease: float) -> None:
+    @rule(limit=st.sampled_from([9, 1, 0]), lease=LEASES, after=st.sampled_from([6.0, 0.0, 21.0]))
+    def reclaim(self, limit: int, lease: float, after: float) -> None:
+        self.clock.advance(after)
         expected, answer = self.both(lambda twin, _: twin.reclaim(limit, worker="rescuer", lease=lease))
         self.remember(sorted(expected, key=job_of), sorted(answer, key=job_of))
 
-    @rule(where=SELECTIONS, move=MOVES)
+    @rule(where=st.one_of(NARROW, WHERES, EVERYBODY), move=MOVES)
     def move(self, where: Where, move: Move) -> None:
         self.same(lambda twin, _: twin.move(where, move), sorted)
 
-    @rule(where=NARROW | st.builds(Where, states=st.just((State.COMPLETED,)), beyond=st.integers(0, 2)))
+    @rule(where=st.one_of(NARROW, st.just(Where(states=(State.COMPLETED,), beyond=2)), WHERES))
     def delete(self, where: Where) -> None:
         self.same(lambda twin, _: twin.delete(where))
 
-    @rule(queue=QUEUES, paused=st.sampled_from([None, True, False, False]))
+    @rule(queue=st.sampled_from(QUEUES), paused=st.sampled_from([None, True, False, False]))
     def configure(self, queue: str, paused: bool | None) -> None:
         self.same(lambda twin, _: twin.configure(queue, QueueSettings(paused=paused)))
 
@@ -189,9 +237,13 @@ class Twins(RuleBasedStateMachine):
         self.clock.advance(seconds)
         self.jumped = self.jumped or seconds < 0
 
-    @rule(worker=st.none() | WORKERS)
-    def upkeep(self, worker: str | None) -> None:
-        self.same(lambda twin, _: twin.upkeep() if worker is None else twin.sign_off(worker))
+    @rule(chores=st.sampled_from([("upkeep",), ("sign_off", "w1"), ("close", "open")]))
+    def chore(self, chores: tuple[str, ...]) -> None:
+        if chores[0] == "sign_off":
+            self.same(lambda twin, _: twin.sign_off(chores[1]))
+        else:
+            for verb in chores:
+                self.same(lambda twin, _, verb=verb: getattr(twin, verb)())  # type: ignore[misc]
 
     @rule(where=WHERES)
     def look(self, where: Where) -> None:

@@ -370,7 +370,6 @@ def _as_claim(row: Row, *, loser: WorkerId | None = None, expired: bool = False)
         errors=job.errors, crashes=job.crashes, max_attempts=job.max_attempts, priority=job.priority, key=job.key,
         owner=job.owner, label=job.label, tags=job.tags, meta=job.meta, timeout=job.timeout, worker=loser,
         expired=expired, cancelling=job.state is State.CANCELLING, cancel_reason=job.cancel_reason,
-        created_at=job.created_at,
     )  # fmt: skip
 
 
