@@ -163,7 +163,8 @@ class Office:
         except EngineError as exc:
             return self._engine_failed(exc)
         except Exception as exc:  # noqa: BLE001 (a mistake of ours must not stop the heartbeats)
-            self._fault("the office", exc)
+            if self._down_since is None:
+                self._fault("the office", exc)
             return self._engine_failed(exc)
         if self._down_since is not None:
             self._tell(EngineBack(self._loop.time() - self._down_since))

@@ -39,6 +39,7 @@ class Run:
         "due",
         "force_at",
         "grace",
+        "key",
         "left_behind",
         "started",
         "stuck",
@@ -46,6 +47,7 @@ class Run:
     )
 
     def __init__(self, claim: Claim, task: Task[..., Any], context: CurrentJob) -> None:
+        self.key: Key = (claim.lease.job_id, claim.lease.fence)
         self.claim = claim
         self.task = task
         self.context = context
@@ -61,10 +63,6 @@ class Run:
         self.due: float | None = None
         if timeout is not None:
             context.deadline = self.due = time.monotonic() + timeout
-
-    @property
-    def key(self) -> Key:
-        return (self.claim.lease.job_id, self.claim.lease.fence)
 
     @property
     def crashed_before(self) -> bool:

@@ -61,7 +61,6 @@ class Shop:
         self._loop_thread = threading.get_ident()
         self._threads = Threads()
         self._children: list[ChildProcess] = []  # idle ones
-        self._aio: set[asyncio.Task[None]] = set()
         self._endings: list[Ending] = []
         self._delivering = False
         self._sweep: asyncio.TimerHandle | None = None
@@ -87,15 +86,11 @@ class Shop:
             elif claim.cancelling:
                 self.end(run, Stopped(claim.cancel_reason))
             elif task.isolation == "loop":
-                run.aio = aio = self._loop.create_task(self._in_loop(run))
-                self._aio.add(aio)
-                aio.add_done_callback(self._aio.discard)
+                run.aio = self._loop.create_task(self._in_loop(run))  # `runs` keeps it from being forgotten
             elif task.isolation == "thread":
                 self._threads.submit(lambda run=run: self._in_thread(run))  # type: ignore[misc]
             else:
                 run.aio = self._loop.create_task(self._in_child(run))
-                self._aio.add(run.aio)
-                run.aio.add_done_callback(self._aio.discard)
             if run.due is not None:
                 self._sweep_by(run.due)
 
@@ -181,14 +176,16 @@ class Shop:
             for run in list(self.runs.values()):
                 self._stop(run, Interrupted("the worker shuts down"), 0.0 if run.child else None)
             await self._becomes_empty(LEAVE_AFTER)
-        for run in list(self.runs.values()):
+        left = list(self.runs.values())
+        for run in left:
             if run.child is not None:
                 run.child.kill()
             self.end(
                 run, Released() if run.asked_at is None else stopped(run.context.why or Interrupted(), run.context)
             )
-        for aio in list(self._aio):
-            aio.cancel()
+        for run in left:
+            if run.aio is not None:
+                run.aio.cancel()
         for child in self._children:
             child.kill()
         self._children.clear()

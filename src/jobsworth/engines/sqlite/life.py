@@ -12,7 +12,7 @@ from ...engine import Heard, Pulse, Turn, Want
 from ...job import FINAL, PENDING, Attempt, CancelRequest, Claim, Failure, Lease, State
 from ...lifecycle import Settlement
 from .intake import store
-from .rows import CLAIM_COLUMNS, CODES, claim_from, encode
+from .rows import CLAIM_COLUMNS, CODES, MORE_COLUMNS, encode, full_claim, plain_claim
 
 HISTORY = 50  # recorded attempts kept per job
 PROMOTE = 1000  # scheduled jobs made ready per turn, so that a million due at once hold nobody up
@@ -23,7 +23,7 @@ PROMOTION = (
     f" (SELECT seq FROM jobsworth_jobs WHERE state = 0 AND run_at <= ?1 ORDER BY run_at LIMIT {PROMOTE})"
 )
 PAUSED = "SELECT name FROM jobsworth_queues WHERE paused"
-PAYLOAD = "SELECT args FROM jobsworth_payloads WHERE seq = ?"
+MORE = f"SELECT {MORE_COLUMNS} FROM jobsworth_jobs WHERE seq = ?"
 # The common ending, made as narrow as it can be: success without anything else to say.
 SUCCESS = (
     "UPDATE jobsworth_jobs SET state = 4, result = ?, finished_at = ?, updated_at = ?, lease_until = NULL,"
@@ -132,17 +132,26 @@ def _claim(
     if with_crashed:
         found = connection.execute(_claim_statement(True, tasks), (*first, 1)).fetchall()
     found += connection.execute(_claim_statement(False, tasks), (*first, want.limit - len(found))).fetchall()
-    # RETURNING promises no order. Columns 0 and 10 are seq and priority.
-    found.sort(key=lambda row: (-row[10], row[0]))
-    return [claim_from(with_args(connection, row), now) for row in found]
+    # RETURNING promises no order. Columns 0 and 9 are seq and priority.
+    found.sort(key=_line)
+    return [
+        # Column 4: arguments; not bytes if they are kept apart or damaged. Column 10: more.
+        plain_claim(row, want.queue)
+        if row[10] is None and type(row[4]) is bytes
+        else _whole_claim(connection, row, now)
+        for row in found
+    ]
 
 
-def with_args(connection: sqlite3.Connection, row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The row with its arguments, fetched from apart if they are large. Column 5 of CLAIM_COLUMNS."""
-    if row[5] is not None:
-        return row
-    found = connection.execute(PAYLOAD, (row[0],)).fetchone()
-    return (*row[:5], found[0] if found else None, *row[6:])
+def _line(row: tuple[Any, ...]) -> tuple[int, int]:
+    """A job's place in line, from CLAIM_COLUMNS."""
+    return -row[9], row[0]
+
+
+def _whole_claim(
+    connection: sqlite3.Connection, row: tuple[Any, ...], now: float, *, taken_over: bool = False
+) -> Claim:
+    return full_claim(row, connection.execute(MORE, (row[0],)).fetchone(), now, taken_over=taken_over)
 
 
 def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], now: float) -> list[str]:
@@ -236,4 +245,4 @@ def reclaim(connection: sqlite3.Connection, limit: int, lease: float, now: float
     """Take over expired leases."""
     rows = connection.execute(TAKE_OVER, (now + lease, now, limit)).fetchall()
     rows.sort(key=lambda row: row[0])
-    return [claim_from(with_args(connection, row), now, taken_over=True) for row in rows]
+    return [_whole_claim(connection, row, now, taken_over=True) for row in rows]

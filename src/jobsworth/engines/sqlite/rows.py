@@ -22,11 +22,13 @@ _tags = msgspec.json.Decoder(tuple[str, ...]).decode
 
 PLAIN_COLUMNS = "id, state, queue, task, args, max_attempts, run_at, created_at"
 EXTRA_COLUMNS = (
-    "updated_at, finished_at, version, priority, key, owner, label, tags, meta, timeout, expires_at, failure"
+    "more, updated_at, finished_at, version, priority, key, owner, label, tags, meta, timeout, expires_at, failure"
 )
-CLAIM_COLUMNS = (
-    "seq, id, fence, queue, task, args, attempt, errors, crashes, max_attempts, priority, key, owner, label, tags,"
-    " meta, timeout, worker, expires_at, state, cancel_reason, created_at"
+# Narrow, because every column returned costs each claim; what `more` says there is besides is fetched apart.
+CLAIM_COLUMNS = "seq, id, fence, task, args, attempt, errors, crashes, max_attempts, priority, more"
+MORE_COLUMNS = (
+    "queue, key, owner, label, tags, meta, timeout, expires_at, worker, state, cancel_reason,"
+    " coalesce(args, (SELECT args FROM jobsworth_payloads AS apart WHERE apart.seq = jobsworth_jobs.seq))"
 )
 JOB_COLUMNS = (
     "seq, state, fence, attempt, errors, crashes, version, priority, max_attempts, started_at, finished_at,"
@@ -63,7 +65,7 @@ def full_row(job: NewJob, now: float, args: bytes | None) -> tuple[Any, ...]:
     expires_at = job.expires_at if job.expires is None else now + job.expires
     tags = _to_json(job.tags).decode() if job.tags else None
     return (
-        *plain, now, now if dead else None, 0, job.priority, job.key, job.owner, job.label, tags,
+        *plain, 1, now, now if dead else None, 0, job.priority, job.key, job.owner, job.label, tags,
         job.meta, job.timeout, expires_at, encode(job.failure),
     )  # fmt: skip
 
@@ -75,21 +77,23 @@ def moment(delay: float, run_at: float | None, now: float) -> float:
     return now + delay if delay > 0 else now
 
 
-def claim_from(row: tuple[Any, ...], now: float, *, taken_over: bool = False) -> Claim:
-    """A Claim from CLAIM_COLUMNS. One that was taken over names its loser, and has started, so it cannot expire."""
-    (seq, id_, fence, queue, task, args, attempt, errors, crashes, max_attempts, priority, key, owner, label, tags,
-     meta, timeout, worker, expires_at, state, cancel_reason, created_at) = row  # fmt: skip
-    if tags is not None or type(args) is not bytes or (meta is not None and type(meta) is not bytes):
-        checked, corrupt = _inspect(args, tags, meta)
-        args, tags, meta = checked
-    else:
-        corrupt = None
+def plain_claim(row: tuple[Any, ...], queue: str) -> Claim:
+    """A Claim from CLAIM_COLUMNS of a job that has no more to it."""
+    seq, id_, fence, task, args, attempt, errors, crashes, max_attempts, priority, _ = row
     return Claim(
         lease=Lease(id_, fence, seq), queue=queue, task=task, args=args, attempt=attempt, errors=errors,
-        crashes=crashes, max_attempts=max_attempts, priority=priority, key=key, owner=owner, label=label,
-        tags=tags or (), meta=meta, timeout=timeout, worker=worker if taken_over else None,
-        expired=expires_at is not None and expires_at <= now and not taken_over, corrupt=corrupt,
-        cancelling=state == 3, cancel_reason=cancel_reason, created_at=created_at,
+        crashes=crashes, max_attempts=max_attempts, priority=priority,
+    )  # fmt: skip
+
+
+def full_claim(row: tuple[Any, ...], more: tuple[Any, ...], now: float, *, taken_over: bool) -> Claim:
+    """A Claim from all its columns. One that was taken over names its loser; it has started, so it cannot expire."""
+    queue, key, owner, label, tags, meta, timeout, expires_at, worker, state, cancel_reason, args = more
+    (args, tags, meta), corrupt = _inspect(args, tags, meta)
+    return msgspec.structs.replace(
+        plain_claim(row, queue), args=args, key=key, owner=owner, label=label, tags=tags, meta=meta, timeout=timeout,
+        worker=worker if taken_over else None, corrupt=corrupt, cancelling=state == CODES[State.CANCELLING], cancel_reason=cancel_reason,
+        expired=expires_at is not None and expires_at <= now and not taken_over,
     )  # fmt: skip
 
 

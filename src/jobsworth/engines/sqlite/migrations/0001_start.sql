@@ -19,6 +19,7 @@ CREATE TABLE jobsworth_jobs (
     updated_at    REAL,
     worker        TEXT,
     progress      BLOB,
+    more          INTEGER,           -- 1: some of the columns from key to expires_at are set, so a claim must read them
     id            TEXT NOT NULL,
     queue         TEXT NOT NULL,
     task          TEXT NOT NULL,
