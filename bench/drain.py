@@ -11,14 +11,14 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from pathlib import Path
 
 from bench import noop, process, sample, slow_disk
+from bench.process import Running
 from bench.sample import Answer, Broken, Surroundings
 from bench.system import System, load, worker_environment
 
 
-def wait_until_ran(jobs: int, worker_pid: int, limit: float, stall: float = 30.0) -> None:
+def wait_until_ran(jobs: int, worker: Running, limit: float, stall: float = 20.0) -> None:
     """Wait for `jobs` ticks; Broken when the worker is gone, makes no headway for `stall` s, or `limit` s are over."""
     until = time.monotonic() + limit
     last, changed = -1, time.monotonic()
@@ -26,10 +26,10 @@ def wait_until_ran(jobs: int, worker_pid: int, limit: float, stall: float = 30.0
         now = time.monotonic()
         if ran != last:
             last, changed = ran, now
-        if not Path(f"/proc/{worker_pid}/exe").exists():
-            raise Broken(f"the worker ended after {ran} of {jobs} jobs")
+        if worker.poll() is not None:
+            raise Broken(f"the worker ended after {ran} of {jobs} jobs; {worker.last_words()}")
         if now > until or now - changed > stall:
-            raise Broken(f"only {ran} of {jobs} jobs ran in time")
+            raise Broken(f"only {ran} of {jobs} jobs ran in time; {worker.last_words()}")
         time.sleep(0.01)
 
 
@@ -69,7 +69,7 @@ def drain(given: argparse.Namespace) -> Answer:
     filling = time.perf_counter() - filling
     around, began, own = Surroundings(given.patience), time.monotonic(), time.process_time()
     with process.running(system.command(), extra, given.home / "worker.log") as worker:
-        wait_until_ran(given.jobs, worker.pid, given.limit)
+        wait_until_ran(given.jobs, worker, given.limit)
         seen = around.seen(process.cpu_seconds(worker.pid) + time.process_time() - own)
         wait_until_finished(system, given.jobs)
         resident = process.resident_mib(worker.pid)

@@ -77,7 +77,7 @@ def flat(given: argparse.Namespace) -> Answer:
     extra = {"BENCH_HOME": str(given.home)}
     with process.running(ours.worker(SLOTS), extra, given.home / "worker.log") as worker:
         # A few more, so that the last of the measured ones, which run beside them, are certain to be among them.
-        wait_until_ran(given.jobs + min(given.waiting, 4 * SLOTS), worker.pid, given.limit)
+        wait_until_ran(given.jobs + min(given.waiting, 4 * SLOTS), worker, given.limit)
         seen = around.seen(process.cpu_seconds(worker.pid) + time.process_time() - own)
     moments = moments_of(given.jobs)
     if ours.finished(ours.DATABASE) - before < given.jobs:

@@ -32,7 +32,7 @@ def idle(given: argparse.Namespace) -> Answer:
     importing = import_ms(given.imports)
     ours.put(range(WARM_UP))
     with process.running(ours.worker(4), {"BENCH_HOME": str(given.home)}, given.home / "worker.log") as worker:
-        wait_until_ran(WARM_UP, worker.pid, given.limit)
+        wait_until_ran(WARM_UP, worker, given.limit)
         time.sleep(REST)
         around, own = Surroundings(given.patience), time.process_time()
         began, used = time.monotonic(), process.cpu_seconds(worker.pid)

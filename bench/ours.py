@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bench.noop
 from bench.system import System, count, home_from_environment
-from jobsworth.app import Jobsworth
+from jobsworth import Jobsworth
 
 DATABASE = home_from_environment() / "jobsworth.db"
 jobs = Jobsworth(f"sqlite:///{DATABASE}")

@@ -18,15 +18,26 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **extra}
 
 
+class Running(subprocess.Popen[bytes]):
+    """A process whose output goes to a file."""
+
+    def __init__(self, argv: Sequence[str], extra: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("ab") as out:
+            super().__init__(
+                list(argv), env=environment(extra), stdout=out, stderr=out, start_new_session=True, cwd=log.parent
+            )
+
+    def last_words(self) -> str:
+        """The end of what it wrote, in one line."""
+        lines = self._log.read_text(errors="replace").split("\n")
+        return f"its log ends: {' / '.join(line.strip() for line in lines if line.strip())[-300:] or '(nothing)'}"
+
+
 @contextmanager
-def running(
-    argv: Sequence[str], extra: Mapping[str, str], log: Path, grace: float = 8.0
-) -> Iterator[subprocess.Popen[bytes]]:
+def running(argv: Sequence[str], extra: Mapping[str, str], log: Path, grace: float = 8.0) -> Iterator[Running]:
     """The process, in a session of its own; asked to stop at the end, killed with all it started after `grace` s."""
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            list(argv), env=environment(extra), stdout=out, stderr=out, start_new_session=True, cwd=log.parent
-        )
+    process = Running(argv, extra, log)
     try:
         yield process
     finally:

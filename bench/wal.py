@@ -74,7 +74,7 @@ def wal(given: argparse.Namespace) -> Answer:
         Watcher(log) as watcher,
     ):
         made = put_for(given.seconds)
-        wait_until_ran(made, worker.pid, given.limit)
+        wait_until_ran(made, worker, given.limit)
         wait_until_finished(system, made)
         seen = around.seen(process.cpu_seconds(worker.pid) + time.process_time() - own)
         time.sleep(given.rest)
