@@ -29,3 +29,9 @@ def _shown(name: object) -> str:
 def new_id() -> str:
     """A fresh job id: 12 hex digits of milliseconds, then 64 random bits. Ids sort by age, but are no secret."""
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"
+
+
+def new_ids(count: int) -> list[str]:
+    """Many fresh ids: one draw of 40 random bits, then numbered, so that they sort in the order they are given out."""
+    stem = f"{time.time_ns() // 1_000_000:012x}{os.urandom(5).hex()}"
+    return [f"{stem}{number:06x}" for number in range(count)]

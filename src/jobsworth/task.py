@@ -13,7 +13,7 @@ from .codec import MAX_BYTES, encode
 from .context import CurrentJob
 from .errors import LONGEST_WAIT, BadArguments, BadOption
 from .job import NewJob, storable, unique_tags
-from .naming import checked, new_id
+from .naming import checked, new_id, new_ids
 from .queue import ISOLATIONS, Isolation, Queue
 from .retry import Retry
 from .signature import Signature
@@ -252,7 +252,16 @@ class Task(Generic[P, R_co]):
         return await self._outlet.astore([self] * len(jobs), jobs)
 
     def _build_many(self, calls: Sequence[Any], options: Options) -> list[NewJob]:
-        return [self.build(*_arguments(call), options) for call in calls]
+        if options is not NONE:
+            return [self.build(*_arguments(call), options) for call in calls]
+        pack, queue, name = self.signature.pack, self.queue.name, self.name
+        attempts, room = self.max_attempts, self.queue.max_size
+        return [
+            NewJob(
+                id=job_id, queue=queue, task=name, args=pack(*_arguments(call)), max_attempts=attempts, max_size=room
+            )
+            for job_id, call in zip(new_ids(len(calls)), calls, strict=True)
+        ]
 
     def build(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Options) -> NewJob:
         """A NewJob from arguments and options. Raises ValueRefused."""

@@ -52,6 +52,8 @@ def is_plain(job: NewJob) -> bool:
 
 def plain_row(job: NewJob, now: float, args: bytes | None) -> tuple[Any, ...]:
     """Values for PLAIN_COLUMNS."""
+    if not job.delay and job.run_at is None:
+        return (job.id, 1, job.queue, job.task, args, job.max_attempts, now, now)
     run_at = moment(job.delay, job.run_at, now)
     return (job.id, 0 if run_at > now else 1, job.queue, job.task, args, job.max_attempts, run_at, now)
 
