@@ -84,7 +84,7 @@ def tell(checks: Sequence[Check], folder: Path, sheet: Path, console: Console) -
     console.print()
     for check in checks:
         sign = "[green]ok[/]  " if check.kept else "[bold red]NO[/]  "
-        console.print(sign + escape(check.promise if check.kept else f"{check.promise}: {check.found}"), soft_wrap=True)
+        console.print(sign + escape(check.promise if check.kept else f"{check.promise}: {check.found}"))
     console.print()
     look = f"{Path(sys.executable).with_name('jobsworth')} list --url {shlex.quote(jobs.url)}"
     for what, where in (("Pictures", folder / "pictures"), ("Contact sheet", sheet), ("The jobs", look)):
