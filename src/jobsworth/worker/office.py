@@ -7,6 +7,7 @@ written down and cancellations are heard. A dead process loses all of that withi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
 import traceback
@@ -25,6 +26,7 @@ from jobsworth.events import (
     LeaseTaken,
     Listener,
 )
+from jobsworth.job import Claim
 from jobsworth.lifecycle import gives_up
 
 from .run import may_take_us_down
@@ -73,9 +75,11 @@ class Office:
         self._unheard = False  # ... and we have not asked yet who was cancelled
         self._deaf = False  # inside our own turn: its rings are no news
         self._accepting = True
+        self._quiet = asyncio.Event()  # in the shop's loop: claiming has ended
         self._closing = False
         self._crashed = 0  # running jobs that have taken a process down before
         self._unsettled: list[Ending] = []
+        self._given_up: list[Claim] = []  # whose on_exhausted has not been called
         self._next_pulse = self._next_hear = self._next_news = 0.0
         self._down_since: float | None = None
         self._tries = 0
@@ -90,11 +94,13 @@ class Office:
         if self._failed is not None:
             raise self._failed
 
-    def stop_claiming(self) -> None:
-        """Take no more jobs."""
+    async def stop_claiming(self) -> None:
+        """Take no more jobs. When this returns, the shop has been given all that it will ever be given."""
         self._accepting = False
         self._card = msgspec.structs.replace(self._card, stopping=True)
         self.ring()
+        if self.alive:
+            await self._quiet.wait()
 
     async def finish(self) -> None:
         """Write down what is left, sign off and end the thread."""
@@ -132,7 +138,9 @@ class Office:
             if self._started.is_set():
                 self._fault("the office stopped", exc)
         finally:
+            self._accepting = False
             self._started.set()
+            self._say_quiet()
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -142,7 +150,7 @@ class Office:
         try:
             await self._pulse()
             self._started.set()
-            while not (self._closing and not self._unsettled and not self._shop.has_endings):
+            while not (self._closing and not self._owes_something()):
                 pause = await self._once()
                 if pause > 0:
                     await self._sleep(pause)
@@ -166,10 +174,21 @@ class Office:
             if self._down_since is None:
                 self._fault("the office", exc)
             return self._engine_failed(exc)
+        finally:
+            self._say_quiet()
         if self._down_since is not None:
             self._tell(EngineBack(self._loop.time() - self._down_since))
             self._down_since, self._tries = None, 0
         return pause
+
+    def _say_quiet(self) -> None:
+        """Once claiming has ended: this comes after whatever was handed over before."""
+        if not self._accepting:
+            with contextlib.suppress(RuntimeError):  # the shop's loop has closed; nobody waits there
+                self._shop_loop.call_soon_threadsafe(self._quiet.set)
+
+    def _owes_something(self) -> bool:
+        return bool(self._unsettled or self._given_up) or self._shop.has_endings
 
     async def _round(self) -> float:
         now = self._loop.time()
@@ -189,6 +208,9 @@ class Office:
         if now >= self._upkeep.next:
             await self._upkeep.round(now, accepting=self._accepting)
         due = await self._turn()
+        if self._given_up:
+            await self._upkeep.exhausted(self._given_up, self._hand_over)
+            self._given_up = []
         pause = min(POLL, self._next_pulse - now, self._upkeep.next - now)
         if self._shop.news:
             pause = min(pause, self._next_news - now)
@@ -228,7 +250,7 @@ class Office:
             free[claim.queue] -= 1
         if endings:
             self._crashed -= sum(ending.was_crashed for ending in endings)
-            await self._after_settling(endings, answer.refused)
+            self._after_settling(endings, answer.refused)
         if answer.claims:
             self._crashed += sum(
                 claim.crashes > 0 and may_take_us_down(claim, self._tasks[claim.task]) for claim in answer.claims
@@ -246,9 +268,8 @@ class Office:
         pulses = [Pulse(run.claim.lease, run.context.untold()) for run in list(self._shop.runs.values())]
         pulses += [Pulse(ending.claim.lease) for ending in self._unsettled]
         card = msgspec.structs.replace(self._card, running=len(pulses), rss=resident_bytes())
-        heard = await self._engine.pulse(card, pulses, lease=self._lease)
+        await self._send(card, pulses)
         self._next_pulse = now + self._lease / 3
-        self._heed(heard)
 
     async def _tell_news(self) -> None:
         """Carry new progress; leases that say nothing new are left for the next full pulse."""
@@ -261,7 +282,19 @@ class Office:
                 pulses.append(Pulse(run.claim.lease, note))
         if pulses:
             card = msgspec.structs.replace(self._card, running=len(self._shop.runs))
-            self._heed(await self._engine.pulse(card, pulses, lease=self._lease))
+            await self._send(card, pulses)
+
+    async def _send(self, card: WorkerCard, pulses: list[Pulse]) -> None:
+        try:
+            heard = await self._engine.pulse(card, pulses, lease=self._lease)
+        except BaseException:
+            notes = {pulse.lease.job_id: pulse.progress for pulse in pulses if pulse.progress is not None}
+            for run in list(self._shop.runs.values()):
+                if run.claim.lease.job_id in notes:
+                    run.context.untell(notes[run.claim.lease.job_id])
+            self._shop.news = bool(notes)
+            raise
+        self._heed(heard)
 
     def _heed(self, heard: Heard) -> None:
         if heard.cancelled:
@@ -274,19 +307,16 @@ class Office:
         for claim in self._shop.lose(lost):
             self._tell(LeaseTaken(claim, ended=False))
 
-    async def _after_settling(self, endings: list[Ending], refused: list[str]) -> None:
-        """Tell who listens, and call on_exhausted for what was given up."""
+    def _after_settling(self, endings: list[Ending], refused: list[str]) -> None:
+        """Tell who listens, and remember what was given up for its on_exhausted."""
         late = set(refused)
-        given_up: list[Ending] = []
         for ending in endings:
             if ending.claim.lease.job_id not in late:
                 self._tell(AttemptEnded(ending.claim, ending.settlement))
                 if gives_up(ending.settlement) and ending.claim.queue in self._queues:
-                    given_up.append(ending)
+                    self._given_up.append(ending.claim)
             elif not ending.told:
                 self._tell(LeaseTaken(ending.claim, ended=True))
-        if given_up:
-            await self._upkeep.exhausted([ending.claim for ending in given_up], self._hand_over)
 
     def _hand_over(self, call: Callable[[Shop], None]) -> None:
         self._shop_loop.call_soon_threadsafe(call, self._shop)

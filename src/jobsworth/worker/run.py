@@ -41,6 +41,7 @@ class Run:
         "grace",
         "key",
         "left_behind",
+        "lost",
         "started",
         "stuck",
         "task",
@@ -55,6 +56,7 @@ class Run:
         self.started = False  # the coroutine has taken its first step
         self.stuck = False  # it was told about, once
         self.left_behind: bool | None = None  # ended without its thread; True if another thread got its slot
+        self.lost = False  # its lease is another's, and that was told
         self.asked_at: float | None = None
         self.force_at: float | None = None
         self.aio: asyncio.Task[None] | None = None
@@ -85,7 +87,7 @@ class Run:
 
     def nudge(self, now: float) -> None:
         """Cancel the coroutine; again and again if it swallows that. Before its first step it looks by itself."""
-        if self.aio is not None and self.started and self.child is None:
+        if self.aio is not None and self.started and self.task.isolation == "loop":
             self.aio.cancel()
             self.due = now + AGAIN
         else:

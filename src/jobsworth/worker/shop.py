@@ -6,11 +6,13 @@ It is given claims and gives back endings, whole batches at a time; everything h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,13 +22,13 @@ from jobsworth.errors import Cancelled, Interrupted, LeaseLost, TimedOut
 from jobsworth.events import Fault, Listener, Stuck
 from jobsworth.job import CancelRequest, Claim, Job
 from jobsworth.lifecycle import Settlement, gives_up, settle
-from jobsworth.outcome import Outcome, Released, Stopped
+from jobsworth.outcome import Lost, Outcome, Released, Stopped
 from jobsworth.runners.ending import stopped
 from jobsworth.runners.loop import run_in_loop
 from jobsworth.runners.thread import Threads, run_in_thread
 from jobsworth.snapshot import error_line
 
-from .letters import dead_letter_for
+from .letters import with_letter
 from .run import AGAIN, Key, Run
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from jobsworth.runners.process import ChildProcess
     from jobsworth.task import Task
 
+START_AGAIN = 1.0  # seconds after which a job is offered again that could not be started here
 LEAVE_AFTER = 1.0  # seconds that a forced coroutine gets before it is left behind at shutdown
 
 
@@ -70,6 +73,7 @@ class Shop:
         self._empty = asyncio.Event()
         self._empty.set()
         self._hurried = asyncio.Event()
+        self._hooks: set[Future[None]] = set()  # calls of on_exhausted that have not ended
         self.runs: dict[Key, Run] = {}
         self.news = False  # some run has progress that has not travelled
 
@@ -78,21 +82,28 @@ class Shop:
         """Run these. Each holds a slot until its ending is taken."""
         self._empty.clear()
         for claim in claims:
-            task = self._tasks[claim.task]
-            run = Run(claim, task, CurrentJob(claim, self._note))
+            run = Run(claim, self._tasks[claim.task], CurrentJob(claim, self._note))
             self.runs[run.key] = run
-            if claim.expired:
-                self.end(run, Stopped(expired=True))
-            elif claim.cancelling:
-                self.end(run, Stopped(claim.cancel_reason))
-            elif task.isolation == "loop":
-                run.aio = self._loop.create_task(self._in_loop(run))  # `runs` keeps it from being forgotten
-            elif task.isolation == "thread":
-                self._threads.submit(lambda run=run: self._in_thread(run))  # type: ignore[misc]
-            else:
-                run.aio = self._loop.create_task(self._in_child(run))
+            try:
+                self._start(run)
+            except Exception as exc:  # noqa: BLE001 (no thread to be had, say: this job waits, the others go on)
+                self._fault(f"starting job {claim.lease.job_id}", exc)
+                self.end(run, Released(START_AGAIN))
             if run.due is not None:
                 self._sweep_by(run.due)
+
+    def _start(self, run: Run) -> None:
+        claim, isolation = run.claim, run.task.isolation
+        if claim.expired:
+            self.end(run, Stopped(expired=True))
+        elif claim.cancelling:
+            self.end(run, Stopped(claim.cancel_reason))
+        elif isolation == "loop":
+            run.aio = self._loop.create_task(self._in_loop(run))  # `runs` keeps it from being forgotten
+        elif isolation == "thread":
+            self._threads.submit(lambda: self._in_thread(run))
+        else:
+            run.aio = self._loop.create_task(self._in_child(run))
 
     def cancel(self, requests: Iterable[CancelRequest]) -> None:
         """Somebody asked these to stop."""
@@ -103,29 +114,25 @@ class Shop:
                 self._stop(run, Cancelled(request.reason), request.grace)
 
     def lose(self, job_ids: Iterable[str]) -> list[Claim]:
-        """These leases are another's: what their runs still do counts for nothing. Returns the claims concerned."""
+        """These leases are another's: what their runs do counts for nothing. Returns the claims this is news of."""
         gone = set(job_ids)
-        found = [run for run in self.runs.values() if run.claim.lease.job_id in gone]
+        found = [run for run in list(self.runs.values()) if run.claim.lease.job_id in gone and not run.lost]
         for run in found:
-            if run.context.why is None or not isinstance(run.context.why, LeaseLost):
-                self._stop(run, LeaseLost(f"job {run.claim.lease.job_id} was taken over by another attempt"))
+            run.lost = True
+            self._stop(run, LeaseLost(f"job {run.claim.lease.job_id} was taken over by another attempt"))
         return [run.claim for run in found]
 
     # Out: endings.
-    def end(self, run: Run, outcome: Outcome, *, slot_free: bool = True) -> None:
-        """A run has ended. Safe from any thread; the first ending of a run is the one that counts."""
+    def end(self, run: Run, outcome: Outcome, *, slot_free: bool = True) -> bool:
+        """A run has ended. Safe from any thread; the first ending of a run is the one that counts. False if late."""
         if self.runs.pop(run.key, None) is None:
-            if run.left_behind is not None:  # it was ended without waiting for it; now its thread is really free
-                self._loop.call_soon_threadsafe(self._came_back, run)
-            return
+            return False
         claim = run.claim
         settlement = settle(claim, outcome, run.task.retry)
-        if gives_up(settlement) and run.task.queue.dead_letter:
-            letter = dead_letter_for(claim, settlement, self._tasks.get(run.task.queue.dead_letter))
-            settlement = msgspec.structs.replace(settlement, forward=letter)
+        if gives_up(settlement):
+            settlement = with_letter(claim, settlement, self._tasks, self._tell)
         slot = claim.queue if slot_free else None
-        lost = isinstance(run.context.why, LeaseLost)
-        self._endings.append(Ending(claim, settlement, slot, run.crashed_before, lost))
+        self._endings.append(Ending(claim, settlement, slot, run.crashed_before, run.lost))
         if threading.get_ident() == self._loop_thread:
             if not self._delivering:
                 # At the end of this round of the loop, so that jobs that end together are written down together.
@@ -134,7 +141,13 @@ class Shop:
         else:
             self._deliver()
             if not self.runs:
-                self._loop.call_soon_threadsafe(self._check_empty)
+                self._soon(self._check_empty)
+        return True
+
+    def _soon(self, call: Callable[..., object], *args: object) -> None:
+        """In the loop, soon; from any thread. Not at all when the worker has ended meanwhile."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call, *args)
 
     def _deliver_now(self) -> None:
         self._delivering = False
@@ -162,12 +175,18 @@ class Shop:
     def exhausted(self, queue: QueueService, job: Job) -> None:
         """Call a queue's on_exhausted, in a thread; what it raises is told, not raised."""
 
+        called: Future[None] = Future()
+
         def call() -> None:
             try:
                 queue.on_exhausted(job, error_line(job.failure))
             except BaseException as exc:  # noqa: BLE001 (a user's hook)
                 self._fault(f"on_exhausted of queue {queue.name!r}", exc)
+            finally:
+                called.set_result(None)
 
+        self._hooks.add(called)
+        called.add_done_callback(self._hooks.discard)
         self._threads.submit(call)
 
     async def drain(self, grace: float) -> None:
@@ -189,9 +208,15 @@ class Shop:
         for child in self._children:
             child.kill()
         self._children.clear()
-        self._threads.close()
         if self._sweep is not None:
             self._sweep.cancel()
+
+    async def close(self, patience: float) -> None:
+        """Wait for hooks that are being called, at most `patience` seconds, and let the threads go."""
+        hooks = [asyncio.wrap_future(called) for called in list(self._hooks)]
+        if hooks:
+            await asyncio.wait(hooks, timeout=patience)
+        self._threads.close()
 
     def hurry(self) -> None:
         """Cut the grace of a drain() short."""
@@ -215,27 +240,45 @@ class Shop:
 
     def _in_thread(self, run: Run) -> None:
         why = run.context.why
-        self.end(run, stopped(why, run.context) if why else run_in_thread(run.task, run.claim, run.context))
+        outcome = stopped(why, run.context) if why else run_in_thread(run.task, run.claim, run.context)
+        if not self.end(run, outcome) and run.left_behind is not None:
+            self._soon(self._came_back, run)  # it was ended without waiting for it; now its thread is really free
 
     async def _in_child(self, run: Run) -> None:
         from jobsworth.runners.process import ChildFailed, ChildProcess, failed_to_start
 
         run.started = True
         try:
-            child = self._children.pop() if self._children else await ChildProcess.start(self._spec or "")
+            child = self._idle_child() or await ChildProcess.start(self._spec or "")
         except ChildFailed as exc:
             self.end(run, failed_to_start(exc))
+            return
+        except OSError as exc:  # no memory or no descriptors for another process, say
+            self._fault(f"starting a child process for job {run.claim.lease.job_id}", exc)
+            self.end(run, Released(START_AGAIN))
             return
         if run.context.why is not None:
             self._children.append(child)
             self.end(run, stopped(run.context.why, run.context))
             return
         run.child = child
-        outcome = await child.run(run.claim, run.context)
+        try:
+            outcome = await child.run(run.claim, run.context)
+        except Exception as exc:  # noqa: BLE001 (it spoke nonsense: nothing it says can be trusted any more)
+            self._fault(f"the child process of job {run.claim.lease.job_id}", exc)
+            child.kill()
+            outcome = Lost(f"its child process sent nonsense: {exc}")
         run.child = None
         if child.alive:
             self._children.append(child)
         self.end(run, outcome)
+
+    def _idle_child(self) -> ChildProcess | None:
+        while self._children:
+            child = self._children.pop()
+            if child.alive:  # one may have died while it had nothing to do; that is no job's fault
+                return child
+        return None
 
     def _note(self) -> None:
         self.news = True
@@ -281,6 +324,9 @@ class Shop:
             run.child.kill()
             run.due = None
             return
+        if run.task.isolation == "process":  # its child still starts; it looks for itself when it has
+            run.due = None
+            return
         if not run.stuck:
             run.stuck = True
             self._tell(Stuck(run.claim, now - (run.asked_at or now), run.task.isolation))
@@ -296,8 +342,8 @@ class Shop:
             queue = run.claim.queue
             room = self._left_behind[queue] < run.task.queue.worker_count
             run.left_behind = room
-            self._left_behind[queue] += room
-            self.end(run, stopped(why, run.context), slot_free=room)
+            if self.end(run, stopped(why, run.context), slot_free=room):
+                self._left_behind[queue] += room
 
     def _came_back(self, run: Run) -> None:
         queue = run.claim.queue

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from jobsworth.engine import Engine, Where
 from jobsworth.events import Listener, Unroutable
 from jobsworth.job import Claim, State
-from jobsworth.lifecycle import gives_up, settle
+from jobsworth.lifecycle import settle
 from jobsworth.outcome import Lost
 from jobsworth.queue import Keep, Queue
 from jobsworth.retry import Retry
 
-from .letters import dead_letter_for
+from .letters import with_letter
 from .shop import Ending
 
 if TYPE_CHECKING:
@@ -28,11 +26,14 @@ RESCUE_EVERY = 2.0  # seconds; with the lease it bounds how long a lost job wait
 PRUNE_EVERY = 60.0  # seconds, jittered, so that workers started together do not all prune together
 BATCH = 500  # jobs deleted per transaction: nobody's claim waits long for it
 REPORT_EVERY = 300.0  # seconds between reports of the same unroutable task
-Settled = Callable[[list[Ending], list[str]], Awaitable[None]]
+Settled = Callable[[list[Ending], list[str]], None]
 
 
 class Upkeep:
-    """Runs on the office's loop. `next` is when (on that loop's clock) there is something to do again."""
+    """Runs on the office's loop. `next` is when (on that loop's clock) there is something to do again.
+
+    `queues` and `tasks` are all of the app's: a lost job may be of a queue that this worker does not serve.
+    """
 
     def __init__(
         self,
@@ -74,16 +75,13 @@ class Upkeep:
             answer = await self._engine.turn(
                 self._worker, [ending.settlement for ending in endings], [], lease=self._lease
             )
-            await self._settled(endings, answer.refused)
+            self._settled(endings, answer.refused)
 
     def _lost(self, claim: Claim) -> Ending:
         task = self._tasks.get(claim.task)
         outcome = Lost(f"worker {claim.worker} stopped sending heartbeats")
         settlement = settle(claim, outcome, task.retry if task else Retry())
-        if task is not None and task.queue.dead_letter and gives_up(settlement):
-            letter = dead_letter_for(claim, settlement, self._tasks.get(task.queue.dead_letter))
-            settlement = msgspec.structs.replace(settlement, forward=letter)
-        return Ending(claim, settlement, None)
+        return Ending(claim, with_letter(claim, settlement, self._tasks, self._tell), None)
 
     async def exhausted(self, claims: list[Claim], hand_over: Callable[[Callable[[Shop], None]], None]) -> None:
         """Have the queues' on_exhausted called for these given-up jobs."""

@@ -7,6 +7,7 @@ the pulse.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from jobsworth.engine import WorkerCard
 from jobsworth.engines import from_url
 from jobsworth.errors import BadOption, ConfigurationError
-from jobsworth.events import Listener, WorkerStarted, WorkerStopped, WorkerStopping
+from jobsworth.events import Event, Listener, WorkerStarted, WorkerStopped, WorkerStopping
 from jobsworth.log import read_aloud
 from jobsworth.naming import checked, new_id
 from jobsworth.queue import QueueService
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from jobsworth.app import Jobsworth
 
+_log = logging.getLogger("jobsworth.worker")
 LEASE = 30.0
 GRACE = 30.0
 
@@ -71,7 +73,7 @@ class Worker:
         self._lease = lease
         self._grace = grace
         self._spec = spec
-        self._tell = listener
+        self._tell = _safe(listener)
         self._stop: asyncio.Event | None = None
         self._thread: _WorkerThread | None = None
         self._check()
@@ -96,26 +98,30 @@ class Worker:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        tasks = {name: task for name, task in self.app.tasks.items() if task.queue.name in self.slots}
-        queues = {name: self.app.queues[name] for name in self.slots}
+        tasks = [name for name, task in self.app.tasks.items() if task.queue.name in self.slots]
         card = WorkerCard(
             id=self.id, host=socket.gethostname()[:128], pid=os.getpid(), version=VERSION, queues=dict(self.slots),
             tasks=tuple(sorted(tasks)),
         )  # fmt: skip
         # A blocking engine is shared with the program; an async one lives on one loop, so the office has its own.
         engine = self.app.engine if self.app.engine.blocking else from_url(self.app.url)
-        self._office = Office(engine, card, self.slots, queues, tasks, self._lease, self._tell)
+        queues, every_task = dict(self.app.queues), dict(self.app.tasks)
+        self._office = Office(engine, card, self.slots, queues, every_task, self._lease, self._tell)
         # All the app's tasks, for a dead-letter queue that this worker does not serve.
-        self._shop = Shop(self.app.tasks, self._office.ring, self._tell, self._spec)
+        self._shop = Shop(every_task, self._office.ring, self._tell, self._spec)
         await loop.run_in_executor(None, self._office.start, self._shop, loop)
         self._tell(WorkerStarted(self.id, dict(self.slots)))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._office.stop_claiming()
+        await asyncio.shield(asyncio.ensure_future(self._leave()))
+
+    async def _leave(self) -> None:
+        await self._office.stop_claiming()
         self._tell(WorkerStopping(self.id, len(self._shop.runs), self._grace))
-        await asyncio.shield(asyncio.ensure_future(self._shop.drain(self._grace)))
+        await self._shop.drain(self._grace)
         await self._office.finish()
+        await self._shop.close(self._grace)
         self._tell(WorkerStopped(self.id))
 
     async def run(self, *, signals: bool = False) -> None:
@@ -214,6 +220,18 @@ def slots_from(app: Jobsworth, queues: str | Sequence[str] | Mapping[str, int] |
         if not isinstance(slots[name], int) or slots[name] < 1:
             raise BadOption(f"queue {name!r} needs at least 1 slot, not {count!r}")
     return slots
+
+
+def _safe(listener: Listener) -> Listener:
+    """A listener's own fault must stop neither heartbeats nor endings."""
+
+    def tell(event: Event) -> None:
+        try:
+            listener(event)
+        except Exception:  # noqa: BLE001 (logged; whatever it is, work goes on)
+            _log.exception("a listener failed to hear %s", type(event).__name__)
+
+    return tell
 
 
 def _new_name() -> str:

@@ -1,0 +1,21 @@
+"""Waiting for facts: tests never sleep for a guessed time, they look until it is so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(fact: Callable[[], T], within: float = 10.0, what: str = "", every: float = 0.005) -> T:
+    """What `fact()` returns once that is true; fails after `within` seconds, telling what it saw last."""
+    deadline = time.monotonic() + within
+    while True:
+        seen = fact()
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not so within {within:g} s: {what or fact}; last seen: {seen!r}")
+        time.sleep(every)
