@@ -281,7 +281,7 @@ class Office:
             if note is not None:
                 pulses.append(Pulse(run.claim.lease, note))
         if pulses:
-            card = msgspec.structs.replace(self._card, running=len(self._shop.runs))
+            card = msgspec.structs.replace(self._card, running=len(self._shop.runs), rss=resident_bytes())
             await self._send(card, pulses)
 
     async def _send(self, card: WorkerCard, pulses: list[Pulse]) -> None:
