@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 import msgspec
 
 from .bridge import Bridge
+from .context import CurrentJob
 from .dead import DeadLetters
 from .defer import Deferrals
 from .engine import Engine, QueueSettings, QueueStatus, Where, WorkerCard
@@ -93,6 +94,10 @@ class Jobsworth:
             self._register(task)
         return queue
 
+    @overload
+    def task(self, fn: Callable[Concatenate[CurrentJob, P], Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, fn: Callable[Concatenate[CurrentJob, P], R], /) -> Task[P, R]: ...
     @overload
     def task(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
     @overload
@@ -327,6 +332,10 @@ class TaskDecorator:
     def __init__(self, declare: Callable[[Callable[..., Any]], Task[..., Any]]) -> None:
         self._declare = declare
 
+    @overload
+    def __call__(self, fn: Callable[Concatenate[CurrentJob, P], Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[Concatenate[CurrentJob, P], R], /) -> Task[P, R]: ...
     @overload
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
     @overload

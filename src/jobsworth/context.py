@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from .codec import decode
 from .errors import BadOption, Cancelled, LeaseLost, NoCurrentJob, RetryAfter
-from .job import Claim, Progress, storable
+from .job import Claim, Lease, Progress, storable
 
 _log = logging.getLogger("jobsworth.job")
 _current: ContextVar[CurrentJob | None] = ContextVar("jobsworth_current_job", default=None)
@@ -178,6 +179,26 @@ def current_job() -> CurrentJob:
             hint="current_job() works inside a handler; threads that a handler starts need contextvars.copy_context()",
         )
     return job
+
+
+def running_job() -> CurrentJob | None:
+    """The current job, or None where there is none: for what may be said outside a handler too."""
+    return _current.get()
+
+
+@contextmanager
+def called_directly(queue: str, task: str, max_attempts: int) -> Iterator[CurrentJob]:
+    """A job that is nobody's, for a task called like a plain function: what is said goes nowhere, nobody cancels it."""
+    claim = Claim(
+        lease=Lease("direct-call", 0), queue=queue, task=task, args=b"", attempt=1, errors=0, crashes=0,
+        max_attempts=max_attempts,
+    )  # fmt: skip
+    job = CurrentJob(claim)
+    token = _current.set(job)
+    try:
+        yield job
+    finally:
+        _current.reset(token)
 
 
 def enter(job: CurrentJob) -> None:

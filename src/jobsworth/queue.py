@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
-from .context import CurrentJob, current_job
+from .context import CurrentJob, current_job, running_job
 from .errors import BadOption, UnknownQueue
 from .job import Job, NewJob
 from .naming import checked
@@ -167,16 +167,22 @@ class QueueService(Queue):
         percent: float | None = None,
         message: str | None = None,
     ) -> None:
-        """See CurrentJob.report_progress."""
-        current_job().report_progress(current, total, percent, message)
+        """See CurrentJob.report_progress. Says nothing to nobody when handle_item is called directly."""
+        job = running_job()
+        if job is not None:
+            job.report_progress(current, total, percent, message)
 
     def check_cancelled(self) -> None:
-        """See CurrentJob.check_cancelled."""
-        current_job().check_cancelled()
+        """See CurrentJob.check_cancelled. Nobody cancels a direct call."""
+        job = running_job()
+        if job is not None:
+            job.check_cancelled()
 
     def log(self, message: str, *args: object) -> None:
-        """See CurrentJob.log."""
-        current_job().log(message, *args)
+        """See CurrentJob.log. Silent when handle_item is called directly."""
+        job = running_job()
+        if job is not None:
+            job.log(message, *args)
 
 
 def _integer(least: int) -> Callable[[Any], bool]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
 import msgspec
 
 from .codec import MAX_BYTES, encode
-from .context import CurrentJob
+from .context import CurrentJob, called_directly, running_job
 from .errors import LONGEST_WAIT, BadArguments, BadOption
 from .job import NewJob, storable, unique_tags
 from .naming import checked, new_id, new_ids
@@ -222,8 +223,19 @@ class Task(Generic[P, R_co]):
         return f"<Task {self.name!r} on {self.queue.name!r}>"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        result: R_co = self.fn(*args, **kwargs)
+        with self._direct() as first:
+            result: R_co = self.fn(*first, *args, **kwargs)
         return result
+
+    @contextmanager
+    def _direct(self) -> Iterator[tuple[Any, ...]]:
+        """A call without a queue: current_job() works, unless it is made inside another job, whose own it then is."""
+        job = running_job()
+        if job is not None:
+            yield (job,) if self.injects else ()
+            return
+        with called_directly(self.queue.name, self.name, self.max_attempts) as job:
+            yield (job,) if self.injects else ()
 
     def options(self, **options: Unpack[OptionsGiven]) -> TaskWithOptions[P, R_co]:
         """The task with options for the next enqueue: see Options. Raises BadOption or BadName."""
@@ -284,9 +296,10 @@ class Task(Generic[P, R_co]):
 class AsyncTask(Task[P, R_co]):
     """A declared coroutine function: calling it gives a coroutine, its jobs give what that returns."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:  # type: ignore[override]
-        coroutine: Coroutine[Any, Any, R_co] = self.fn(*args, **kwargs)
-        return coroutine
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:  # type: ignore[override]
+        with self._direct() as first:
+            result: R_co = await self.fn(*first, *args, **kwargs)
+        return result
 
 
 class TaskWithOptions(Generic[P, R_co]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, assert_type
 
-from jobsworth import Jobsworth, QueueService, Retry
+from jobsworth import CurrentJob, Jobsworth, QueueService, Retry
 
 jobs = Jobsworth()
 
@@ -36,6 +36,18 @@ def send_email(user_id: int, template: str, params: dict[str, str]) -> str:
 @jobs.task(queue="pages")
 async def fetch(url: str, *, timeout: float = 10.0) -> bytes:
     return f"{url} {timeout}".encode()
+
+
+@jobs.task
+def count(job: CurrentJob, upto: int) -> int:
+    job.report_progress(current=upto, total=upto)
+    return upto
+
+
+def is_given_its_job() -> None:
+    assert_type(count.enqueue(3).result(), int)
+    assert_type(count(3), int)
+    count.enqueue("3")  # type: ignore[arg-type]
 
 
 def enqueues_as_declared() -> None:
