@@ -6,7 +6,7 @@ import pytest
 
 from jobsworth.engine import Heard, WorkerCard
 from jobsworth.job import CancelRequest, Claim, Progress, State
-from jobsworth.outcome import Failed, Lost, Succeeded
+from jobsworth.outcome import Failed, Lost, Released, Succeeded
 
 from .door import BROKEN, LEASE, Door, Hall, new_job
 
@@ -118,6 +118,15 @@ class Leases(Hall):
         [fresh] = door.reclaim()
         assert door.hear(stale) == door.pulse(stale) == Heard([], [stale.lease.job_id])
         assert [request.job_id for request in door.hear(fresh).cancelled] == [stale.lease.job_id]
+
+    def test_a_worker_may_name_its_old_and_its_new_lease_of_one_job(self, door: Door) -> None:
+        stale = door.take()
+        door.end(stale, Released())
+        fresh = door.again(stale.lease.job_id)
+        door.cancel(fresh.lease.job_id, reason="enough")
+        for pair in ((stale, fresh), (fresh, stale)):
+            expected = Heard([CancelRequest(fresh.lease.job_id, "enough", None)], [fresh.lease.job_id])
+            assert door.hear(*pair) == door.pulse(*pair) == expected
 
     # taking over
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Coroutine
-from typing import Any
 
 import pytest
 
@@ -13,22 +11,12 @@ from jobsworth.job import Claim, Progress, State
 from jobsworth.lifecycle import settle
 from jobsworth.outcome import Failed, Lost, Released, Succeeded
 
-from .door import BROKEN, LEASE, RETRY, Door, Hall, new_job
+from .door import BROKEN, LEASE, RETRY, Door, Hall, finish, new_job
 
 
 def ids(claims: list[Claim]) -> list[str]:
     """Which jobs were given."""
     return [claim.lease.job_id for claim in claims]
-
-
-def finish(coroutine: Coroutine[Any, Any, Turn]) -> Turn:
-    """What a coroutine that never suspends comes to."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        answer: Turn = done.value
-        return answer
-    raise AssertionError("a blocking engine must not suspend")
 
 
 class Turns(Hall):

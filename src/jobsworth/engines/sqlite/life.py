@@ -228,11 +228,11 @@ def pulse(connection: sqlite3.Connection, pulses: Sequence[Pulse], lease: float,
 
 def asked(connection: sqlite3.Connection, leases: Iterable[Lease]) -> list[CancelRequest]:
     """Which of these were asked to stop."""
-    mine = {lease.row: lease.fence for lease in leases}
+    mine = {(lease.row, lease.fence) for lease in leases}  # one worker may name a stale and a new lease of one job
     return [
         CancelRequest(id_, reason, grace)
         for seq, fence, id_, reason, grace in connection.execute(ASKED).fetchall()
-        if mine.get(seq) == fence
+        if (seq, fence) in mine
     ]
 
 
