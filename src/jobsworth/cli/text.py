@@ -1,0 +1,122 @@
+"""Words and columns: durations, sizes, moments, tables and tracebacks as a person reads them. No I/O."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from jobsworth.log import clean
+
+_FRAME = re.compile(r'  File "(.+)", line (\d+), in (.+)')
+_OURS = re.compile(r"[/\\]jobsworth[/\\](runners|worker)[/\\]")
+_LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|lib[/\\]python3[^/\\]*)[/\\]|^<frozen")
+
+
+def duration(seconds: float | None) -> str:
+    """12 ms, 3.2 s, 41 s, 14 m, 2 h 14 m, 3 d 4 h; "-" for what is not known."""
+    if seconds is None:
+        return "-"
+    seconds = max(0.0, seconds)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s".replace(".0 s", " s") if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} m"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} m" if minutes % 60 else f"{minutes // 60} h"
+    hours = minutes // 60
+    return f"{hours // 24} d {hours % 24} h" if hours % 24 else f"{hours // 24} d"
+
+
+def size(number: float | None) -> str:
+    """Bytes as 0.4 MB or 212 MB."""
+    if number is None:
+        return "-"
+    megabytes = number / 1e6
+    return f"{megabytes:.1f} MB" if megabytes < 10 else f"{megabytes:,.0f} MB"
+
+
+def count(number: int, word: str) -> str:
+    """1 job, 12,480 jobs."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def clock(moment: float | None, now: float) -> str:
+    """The local time of day, with the date when it was another day."""
+    if moment is None:
+        return "-"
+    local, today = datetime.fromtimestamp(moment).astimezone(), datetime.fromtimestamp(now).astimezone()
+    return local.strftime("%H:%M:%S" if local.date() == today.date() else "%Y-%m-%d %H:%M:%S")
+
+
+def width(text: str) -> int:
+    """Columns a text takes on a terminal."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> list[str]:
+    """Lines of aligned columns. `right` marks the columns aligned to the right: one sign per column, "r" or other.
+
+    Nothing is cut: what a line is too long for is the terminal's business, and a pipe's reader wants it whole.
+    """
+    lines = [list(head), *[list(row) for row in rows]]
+    widths = [max(width(line[column]) for line in lines) for column in range(len(head))]
+    marks = right.ljust(len(head))
+    return ["  ".join(_cell(*cell) for cell in zip(line, widths, marks, strict=True)).rstrip() for line in lines]
+
+
+def _cell(text: str, wide: int, mark: str) -> str:
+    room = " " * (wide - width(text))
+    return room + text if mark == "r" else text + room
+
+
+def percent(current: float | None, total: float | None, given: float | None) -> float | None:
+    """How far, 0 to 100; None where nobody can tell."""
+    if given is not None:
+        return min(100.0, max(0.0, given))
+    if current is None or not total:
+        return None
+    return min(100.0, max(0.0, 100.0 * current / total))
+
+
+def bar(done: float, columns: int = 10) -> str:
+    """████████░░ for 78."""
+    filled = round(done / 100 * columns)
+    return "█" * filled + "░" * (columns - filled)
+
+
+def user_traceback(traceback: str) -> list[str]:
+    """A stored traceback without the frames of the worker that called the handler, each line made harmless."""
+    lines: list[str] = []
+    skipping = False
+    for line in traceback.splitlines():
+        frame = _FRAME.match(line)
+        if frame is not None:
+            skipping = _OURS.search(frame[1]) is not None
+        elif not line.startswith("    "):
+            skipping = False
+        if not skipping:
+            lines.append(clean(line, 2000))
+    return lines
+
+
+def user_frame(traceback: str | None) -> str | None:
+    """Where it happened in the user's own code: "app/reports.py:41 in fetch"; else in whatever code it was."""
+    frames = [match for match in map(_FRAME.match, (traceback or "").splitlines()) if match is not None]
+    frames = [frame for frame in frames if not _OURS.search(frame[1])]
+    own = [frame for frame in frames if not _LIBRARY.search(frame[1])] or frames
+    if not own:
+        return None
+    path, line, function = own[-1].groups()
+    here = Path.cwd()
+    shown = Path(path)
+    if shown.is_relative_to(here):
+        shown = shown.relative_to(here)
+    return clean(f"{shown}:{line} in {function}", 300)
