@@ -21,7 +21,8 @@ IMPORT = "import time; began = time.perf_counter(); import jobsworth; print(time
 
 def import_ms(times: int) -> float:
     """The quickest of several imports, each in a fresh interpreter."""
-    runs = [subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, check=True) for _ in range(times)]
+    command, env = [sys.executable, "-c", IMPORT], process.environment({})
+    runs = [subprocess.run(command, env=env, capture_output=True, check=True) for _ in range(times)]
     return min(float(run.stdout) for run in runs) * 1000
 
 

@@ -14,8 +14,9 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """This environment, with `bench` importable."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), **extra}
+    """This environment, with `bench` importable and bytecode kept, as it is on a user's machine."""
+    here = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**here, "PYTHONPATH": str(ROOT), **extra}
 
 
 class Running(subprocess.Popen[bytes]):
