@@ -16,7 +16,8 @@ _TICK = os.sysconf("SC_CLK_TCK")
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This environment, with `bench` importable and bytecode kept, as it is on a user's machine."""
     here = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**here, "PYTHONPATH": str(ROOT), **extra}
+    paths = [str(ROOT), *filter(None, [here.get("PYTHONPATH")])]
+    return {**here, "PYTHONPATH": os.pathsep.join(paths), **extra}
 
 
 class Running(subprocess.Popen[bytes]):
