@@ -1,7 +1,8 @@
 """Keeps the write-ahead log small, on a thread and a connection of its own, so that no commit ever pays for it.
 
-Under load: a passive checkpoint copies most of the log without stopping anybody; when the log has grown, a truncating
-one, which holds the write lock only for what is left, starts it afresh. When writing ends the log is emptied.
+The log is a file that is written over again and again: while its size stays the same, syncing it is several times
+cheaper than while it grows. So it is never cut to nothing. Under load it is copied into the database and begun anew
+whenever it has outgrown KEPT; when writing ends it is cut back to KEPT and left there.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import sqlite3
 import threading
 
 from ...errors import EngineError
-from .store import Store
+from .store import KEPT, Store
 
-PASSIVE_ABOVE = 4 << 20  # bytes of log that start a passive checkpoint
-TRUNCATE_ABOVE = 16 << 20  # bytes of log at which writers are held up briefly; keeps it well under 64 MiB
-_BUSY, _CALM = 0.1, 1.0  # seconds between looks: while the log is large, otherwise
-_IDLE_AFTER = 3.0  # seconds without a commit after which the log is emptied and the thread rests
+_BUSY, _CALM = 0.025, 0.25  # seconds between looks: while the log is nearly at its size, otherwise
+_IDLE_AFTER = 3.0  # seconds without a commit after which the log is tidied and the thread rests
+# A write that changes nothing: the first one after a checkpoint begins the log anew and cuts it back to KEPT.
+_TOUCH = "UPDATE jobsworth_schema SET version = version"
 
 
 class Keeper:
@@ -73,20 +74,28 @@ class Keeper:
         while calm < _IDLE_AFTER and connection is not None and not self._stopping.is_set():
             self._dirty.clear()
             size = self._store.wal_bytes()
-            if size > TRUNCATE_ABOVE:
-                self._checkpoint(connection, "PASSIVE")
-                self._checkpoint(connection, "TRUNCATE")
-            elif size > PASSIVE_ABOVE:
-                self._checkpoint(connection, "PASSIVE")
-            pause = _BUSY if size > PASSIVE_ABOVE // 2 or self._dirty.is_set() else _CALM
+            if size > KEPT:
+                self._begin_anew(connection)
+            pause = _BUSY if size >= KEPT * 3 // 4 else _CALM
             self._stopping.wait(pause)
             calm = 0.0 if self._dirty.is_set() else calm + pause
         if connection is not None and not self._stopping.is_set():
             self._dirty.clear()
-            if self._store.wal_bytes() > 0:
-                self._checkpoint(connection, "TRUNCATE")
+            self._rest(connection)
 
-    def _checkpoint(self, connection: sqlite3.Connection, mode: str) -> None:
+    def _begin_anew(self, connection: sqlite3.Connection) -> None:
+        """Copy the log into the database: most of it while others write, then what is left while they wait."""
+        self._try(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+        with self._store.pausing():  # else a busy writer might never leave a gap to begin anew in
+            self._try(connection, "PRAGMA wal_checkpoint(RESTART)")
+
+    def _rest(self, connection: sqlite3.Connection) -> None:
+        """Nothing is written any more: copy all of it, and cut it back if it is too large."""
+        self._begin_anew(connection)
+        if self._store.wal_bytes() > KEPT:
+            self._try(connection, _TOUCH)
+
+    def _try(self, connection: sqlite3.Connection, step: str) -> None:
         # A reader or another process's checkpoint may be in the way; the next look tries again.
         with contextlib.suppress(sqlite3.OperationalError):
-            connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            connection.execute(step).fetchone()

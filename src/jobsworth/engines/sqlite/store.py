@@ -24,6 +24,7 @@ from .filesystem import refuse_network
 
 LOCK_PATIENCE = 30.0  # seconds to wait for another process's write lock before EngineUnavailable
 _STEP = 0.02  # seconds SQLite itself waits before we add our own jitter
+KEPT = (4 << 20) - (64 << 10)  # bytes to which the write-ahead log is cut back when it begins anew
 _PRAGMAS = (
     "PRAGMA foreign_keys = OFF",
     "PRAGMA temp_store = MEMORY",
@@ -31,7 +32,7 @@ _PRAGMAS = (
     f"PRAGMA busy_timeout = {int(_STEP * 1000)}",
     # Checkpoints are made by keeper.py, away from anybody's commit.
     "PRAGMA wal_autocheckpoint = 0",
-    "PRAGMA journal_size_limit = 1048576",
+    f"PRAGMA journal_size_limit = {KEPT}",
 )
 T = TypeVar("T")
 # A connection must not cross fork(); closing it in the child would drop the parent's locks. So it is kept, unused.
@@ -124,6 +125,12 @@ class Store:
                 self.open()
             assert self._writer is not None
             yield self._writer
+
+    @contextlib.contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Nobody in this process writes meanwhile."""
+        with self._lock:
+            yield
 
     def changed_elsewhere(self) -> bool:
         """True if another process has committed since the last call. Costs microseconds; never waits.
