@@ -56,8 +56,8 @@ def _sqlite(clock: Clock) -> Engine:
     return SqliteEngine(Path(_FILES.name) / f"twin-{next(_numbers)}.db", clock=clock)
 
 
-# HISTORIES=200 is what CI lives through; the default keeps a local run short.
-_LIVES = int(os.environ.get("HISTORIES", "200" if os.environ.get("CI") else "40"))
+# About half a minute. HISTORIES=10 for a quick look, HISTORIES=5000 for a long night.
+_LIVES = int(os.environ.get("HISTORIES", "200"))
 
 TestMemoryBesideItself = twin_of(MemoryEngine, MemoryEngine)
 TestMemoryBesideItself.settings = _histories(5)  # type: ignore[attr-defined]
