@@ -157,13 +157,21 @@ class Bridge:
 class _Wish:
     """One caller's batch on its way to the store."""
 
-    __slots__ = ("answer", "done", "jobs", "tell")
+    __slots__ = ("answer", "gate", "jobs", "leads", "tell")
 
     def __init__(self, jobs: Sequence[NewJob], tell: Callable[[], None] | None = None) -> None:
         self.jobs = jobs
-        self.tell = tell
-        self.done = False
+        self.tell = tell  # for a coroutine: how its loop is told
+        self.gate = threading.Lock()  # for a thread: held until there is an answer, or until it is its turn to lead
+        self.gate.acquire()
+        self.leads = False
         self.answer: list[Receipt] | BaseException | None = None
+
+    def open(self) -> None:
+        if self.tell is None:
+            self.gate.release()
+        else:
+            self.tell()
 
     def outcome(self) -> list[Receipt]:
         if isinstance(self.answer, BaseException):
@@ -173,64 +181,77 @@ class _Wish:
 
 
 class Intake:
-    """Group commit without timers: whoever holds the lock stores everything that has come in; the others find
-    their answer ready. While one commit is on its way to the disk, the next one's wishes collect.
+    """Group commit without timers. The first to come leads: it stores everything that has come in, its own and others'.
+
+    While one commit is on its way to the disk, the next one's wishes collect. A leader leads until its own wish is
+    stored, then another of those waiting does, so nobody serves others for long.
     """
 
     MOST = 500  # callers per commit
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
-        self._leading = threading.Lock()
+        self._leading = threading.Lock()  # held by whoever leads; passed on from one to the next
         self._waiting: list[_Wish] = []
-        self._on_its_way = False  # a thread is storing what coroutines wished
 
     def store(self, jobs: Sequence[NewJob]) -> list[Receipt]:
+        """Store one caller's batch, from a thread."""
         wish = _Wish(jobs)
         self._waiting.append(wish)
-        with self._leading:
-            while not wish.done:
-                self._lead()
+        if not self._leading.acquire(blocking=False):
+            wish.gate.acquire()  # whoever leads stores it, or passes the lead on to us
+            if not wish.leads:
+                return wish.outcome()
+        while wish.answer is None:
+            self._commit()
+        self._pass_on()
         return wish.outcome()
 
     async def astore(self, jobs: Sequence[NewJob], threads: ThreadPoolExecutor) -> list[Receipt]:
+        """Store one caller's batch, from a coroutine; a thread of `threads` leads where nobody does."""
         loop = asyncio.get_running_loop()
         answered = asyncio.Event()
         wish = _Wish(jobs, lambda: _set_soon(loop, answered))
         self._waiting.append(wish)
-        if not self._on_its_way:
-            self._on_its_way = True
+        if self._leading.acquire(blocking=False):
             threads.submit(self._store_all)
-        # Shielded by nature: a cancelled caller leaves its wish behind, which is stored or not, as it would be after
-        # any call that did not return.
+        # A cancelled caller leaves its wish behind, which is stored or not, as after any call that did not return.
         await answered.wait()
         return wish.outcome()
 
     def _store_all(self) -> None:
-        while True:
-            with self._leading:
-                self._lead()
-            if not self._waiting:
-                # Said even if others stored everything meanwhile; then one more look, for a wish that came between.
-                self._on_its_way = False
-                if not self._waiting:
-                    return
+        """Lead for coroutines: until nothing waits, for none of them can be made to lead."""
+        while self._waiting:
+            self._commit()
+        self._pass_on()
 
-    def _lead(self) -> None:
+    def _commit(self) -> None:
         # Others append meanwhile: take exactly what was copied.
         batch = self._waiting[: self.MOST]
         del self._waiting[: len(batch)]
-        if not batch:
-            return
         answers: Sequence[list[Receipt] | QueueFull | BaseException]
         try:
             answers = self._call(lambda engine: engine.enqueue([wish.jobs for wish in batch]))
         except BaseException as exc:  # noqa: BLE001 (handed to every caller of the batch)
             answers = [exc] * len(batch)
         for wish, answer in zip(batch, answers, strict=True):
-            wish.answer, wish.done = answer, True
-            if wish.tell is not None:
-                wish.tell()
+            wish.answer = answer
+        for wish in batch:
+            wish.open()
+
+    def _pass_on(self) -> None:
+        """Let another lead, or nobody if nothing waits."""
+        while self._waiting:
+            for wish in self._waiting:
+                if wish.tell is None:
+                    wish.leads = True
+                    wish.open()
+                    return
+            self._commit()  # only coroutines wait
+        self._leading.release()
+        # Somebody may have come between the last look and the release: they did not get the lock and wait for us.
+        if self._waiting and self._leading.acquire(blocking=False):
+            self._pass_on()
 
 
 def _pauses() -> Any:
