@@ -53,6 +53,8 @@ _numbers = itertools.count()
 
 
 def _sqlite(clock: Clock) -> Engine:
+    for left_over in Path(_FILES.name).iterdir():  # the history before this one is over, and its engine closed
+        left_over.unlink()
     return SqliteEngine(Path(_FILES.name) / f"twin-{next(_numbers)}.db", clock=clock)
 
 
