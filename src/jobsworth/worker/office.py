@@ -256,7 +256,7 @@ class Office:
                 claim.crashes > 0 and may_take_us_down(claim, self._tasks[claim.task]) for claim in answer.claims
             )
             # Last: from here on the shop's thread wants to run.
-            self._shop_loop.call_soon_threadsafe(self._shop.start, answer.claims)
+            self._shop_loop.call_soon_threadsafe(self._shop.start, self._shop.take_in(answer.claims))
         return answer.next_due
 
     async def _pulse(self) -> None:

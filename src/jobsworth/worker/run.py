@@ -61,10 +61,13 @@ class Run:
         self.force_at: float | None = None
         self.aio: asyncio.Task[None] | None = None
         self.child: ChildProcess | None = None
-        timeout = claim.timeout if claim.timeout is not None else task.timeout
         self.due: float | None = None
+
+    def begin(self) -> None:
+        """Its time starts to run."""
+        timeout = self.claim.timeout if self.claim.timeout is not None else self.task.timeout
         if timeout is not None:
-            context.deadline = self.due = time.monotonic() + timeout
+            self.context.deadline = self.due = time.monotonic() + timeout
 
     @property
     def crashed_before(self) -> bool:

@@ -77,17 +77,23 @@ class Shop:
         self.runs: dict[Key, Run] = {}
         self.news = False  # some run has progress that has not travelled
 
-    # In: claims and requests, always in the loop.
-    def start(self, claims: Sequence[Claim]) -> None:
+    def take_in(self, claims: Sequence[Claim]) -> list[Run]:
+        """From the office: these are ours from now on, so their leases are renewed however long the loop is blocked."""
+        runs = [Run(claim, self._tasks[claim.task], CurrentJob(claim, self._note)) for claim in claims]
+        for run in runs:
+            self.runs[run.key] = run
+        return runs
+
+    # In: runs and requests, always in the loop.
+    def start(self, runs: Sequence[Run]) -> None:
         """Run these. Each holds a slot until its ending is taken."""
         self._empty.clear()
-        for claim in claims:
-            run = Run(claim, self._tasks[claim.task], CurrentJob(claim, self._note))
-            self.runs[run.key] = run
+        for run in runs:
+            run.begin()
             try:
                 self._start(run)
             except Exception as exc:  # noqa: BLE001 (no thread to be had, say: this job waits, the others go on)
-                self._fault(f"starting job {claim.lease.job_id}", exc)
+                self._fault(f"starting job {run.claim.lease.job_id}", exc)
                 self.end(run, Released(START_AGAIN))
             if run.due is not None:
                 self._sweep_by(run.due)

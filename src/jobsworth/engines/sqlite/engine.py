@@ -6,6 +6,7 @@ Blocking: its coroutines never suspend. The bridge runs them in place for sync c
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -57,28 +58,28 @@ class SqliteEngine:
         self._store.close()
 
     async def enqueue(self, wishes: Sequence[Sequence[NewJob]]) -> list[list[Receipt] | QueueFull]:
-        now = self._clock()
         with self._store.writing(durable=True) as connection:
+            now = self._clock()
             answers = [intake.store(connection, jobs, now) for jobs in wishes]
         self._bell.ring()
         return answers
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
-        now = self._clock()
         if not settle:
             with self._store.glancing() as connection:
-                busy, due = life.something_to_do(connection, want, now)
+                busy, due = life.something_to_do(connection, want, self._clock())
             if not busy:
                 return Turn([], [], due)
         with self._store.writing(durable=False) as connection:
-            answer = life.turn(connection, worker, settle, want, lease, now)
+            # Only now: whoever waited long for the lock must not hand out leases that have half run out.
+            answer = life.turn(connection, worker, settle, want, lease, self._clock())
         if settle:
             self._bell.ring()
         return answer
 
     async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
-        now = self._clock()
         with self._store.writing(durable=False) as connection:
+            now = self._clock()
             desk.keep_card(connection, card, lease, now)
             return life.pulse(connection, pulses, lease, now)
 
@@ -92,11 +93,11 @@ class SqliteEngine:
             if connection.execute(life.EXPIRED, (now,)).fetchone() is None:
                 return []
         with self._store.writing(durable=False) as connection:
-            return life.reclaim(connection, limit, lease, now)
+            return life.reclaim(connection, limit, lease, self._clock())
 
     async def move(self, where: Where, move: Move) -> list[JobId]:
-        now = self._clock()
         with self._store.writing(durable=True) as connection:
+            now = self._clock()
             moved = desk.move(connection, where, move, now)
         self._bell.ring()
         return moved
@@ -147,12 +148,36 @@ class SqliteEngine:
         return doctor.findings(self._store)
 
 
-def _after_fork() -> None:
-    """A forked child must not touch its parent's connections, nor believe in threads it does not have."""
+_forking = threading.Lock()  # one fork at a time: each takes every engine's locks
+_frozen: list[SqliteEngine] = []
+
+
+def _before_fork() -> None:
+    """Close every connection. SQLite keeps what it holds of a file's locks in memory, by file: a child that inherits
+    that believes in locks it does not have, and loses what it writes when the parent lets go of the file.
+    """
+    _forking.acquire()
     for engine in list(_engines):
-        engine._store.forget()  # noqa: SLF001
+        _frozen.append(engine)
+        engine._store.freeze()  # noqa: SLF001
+        engine._keeper.freeze()  # noqa: SLF001
+
+
+def _after_fork_in_parent() -> None:
+    for engine in _frozen:
+        engine._keeper.thaw()  # noqa: SLF001
+        engine._store.thaw()  # noqa: SLF001
+    _frozen.clear()
+    _forking.release()
+
+
+def _after_fork_in_child() -> None:
+    """Start afresh: the child has none of its parent's threads, and its locks are held by nobody who is here."""
+    for engine in _frozen:
         engine._start()  # noqa: SLF001
+    _frozen.clear()
+    _forking.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

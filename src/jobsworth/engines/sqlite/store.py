@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from ...errors import EngineUnavailable
+from ...errors import EngineUnavailable, StorageFull
 from . import migrate
 from .faults import translate
 from .filesystem import refuse_network
@@ -35,8 +35,6 @@ _PRAGMAS = (
     f"PRAGMA journal_size_limit = {KEPT}",
 )
 T = TypeVar("T")
-# A connection must not cross fork(); closing it in the child would drop the parent's locks. So it is kept, unused.
-_left_behind: list[sqlite3.Connection] = []
 
 
 class Store:
@@ -46,15 +44,13 @@ class Store:
         self.path = path
         self._wal = Path(f"{path}-wal")
         self.on_commit: Callable[[], None] = lambda: None
-        self._reset()
-
-    def _reset(self) -> None:
         self._lock = threading.RLock()
         self._read_lock = threading.Lock()
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._durable = True
         self._seen_version = -1
+        self._tight = False  # the disk was full at the last write
 
     def open(self) -> None:
         """Open the file, refuse what cannot be trusted, and bring the schema up to date."""
@@ -93,14 +89,25 @@ class Store:
             if durable is not self._durable:
                 connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._durable = durable
+            if self._tight:
+                self._make_room(connection)
             self._begin(connection)
             try:
                 yield connection
                 connection.execute("COMMIT")
             except BaseException as exc:
                 self._roll_back(connection, exc)
+                self._tight = isinstance(exc, sqlite3.Error) and isinstance(translate(exc, self.path), StorageFull)
                 raise
         self.on_commit()
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        """The disk was full. If somebody freed some of it, empty the log into the database before the log eats that up:
+        a log that fills the disk can never be emptied again.
+        """
+        with contextlib.suppress(sqlite3.Error):
+            (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._tight = bool(busy)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -224,7 +231,16 @@ class Store:
         except sqlite3.Error as exc:
             raise translate(exc, self.path) from exc
 
-    def forget(self) -> None:
-        """In a forked child: leave the parent's connections alone and start afresh on first use."""
-        _left_behind.extend(each for each in (self._writer, self._reader) if each is not None)
-        self._reset()
+    def freeze(self) -> None:
+        """Before a fork: let whoever is at it finish, then close, and let nobody open until thaw()."""
+        self._lock.acquire()
+        self._read_lock.acquire()
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                connection.close()
+        self._reader = self._writer = None
+
+    def thaw(self) -> None:
+        """After a fork, in the parent: go on. What is needed is opened again."""
+        self._read_lock.release()
+        self._lock.release()

@@ -1,0 +1,141 @@
+"""The program that the fire tests set on fire: its handlers write a ledger beside the engine.
+
+Run as a script it is a worker, or an enqueuer, in a process of its own: `python fire_app.py worker '{"lease": 1}'`.
+The environment says where its jobs and its ledger are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from jobsworth import CurrentJob, Jobsworth, Queue, Retry, current_job
+
+PATIENT = Retry(max_attempts=3, max_crashes=100, base=0.02)  # for jobs that are killed again and again, innocently
+
+
+class Ledger:
+    """One line per event, appended whole: what really happened, whatever the engine says."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "ledger"
+
+    def write(self, kind: str, job: CurrentJob, **more: Any) -> None:
+        line = {"kind": kind, "id": job.id, "fence": job.fence, "attempt": job.attempt, "pid": os.getpid(),
+                "queue": job.queue, "at": time.monotonic(), **more}  # fmt: skip
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(handle, json.dumps(line).encode() + b"\n")
+        os.close(handle)
+
+
+class App:
+    """A Jobsworth with every handler the scenarios need."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.folder = folder
+        self.ledger = ledger = Ledger(folder)
+        self.jobs = jobs = Jobsworth(url)
+        jobs.add(Queue("default", worker_count=4, retry=PATIENT, grace=0.5))
+        jobs.add(Queue("poison", worker_count=4, retry=Retry(max_attempts=3, max_crashes=3, base=0.02)))
+        jobs.add(Queue("children", worker_count=2, retry=PATIENT, isolation="process", grace=0.5))
+
+        @jobs.task
+        async def quick(n: int, seconds: float = 0.0) -> int:
+            ledger.write("start", current_job(), args={"n": n})
+            await asyncio.sleep(seconds)
+            ledger.write("end", current_job(), value=n * 2)
+            return n * 2
+
+        @jobs.task
+        def threaded(n: int, seconds: float = 0.0) -> int:
+            ledger.write("start", current_job(), args={"n": n})
+            time.sleep(seconds)
+            ledger.write("end", current_job(), value=n * 2)
+            return n * 2
+
+        @jobs.task
+        async def cancellable(n: int, seconds: float) -> int:
+            ledger.write("start", current_job(), args={"n": n})
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                ledger.write("end", current_job(), value=n * 2)
+            return n * 2
+
+        @jobs.task
+        def held(job: CurrentJob, name: str) -> int:
+            """Goes on when somebody writes the file `name.N`, N being the attempt."""
+            ledger.write("start", job)
+            job.report_progress(job.attempt, 10, message=f"attempt {job.attempt}")
+            go = folder / f"{name}.{job.attempt}"
+            while not go.exists():
+                time.sleep(0.005)
+            job.report_progress(9, 10, message=f"end of attempt {job.attempt}")
+            ledger.write("end", job, value=job.attempt)
+            return job.attempt
+
+        @jobs.task
+        async def blocks_the_loop(seconds: float) -> int:
+            ledger.write("start", current_job())
+            time.sleep(seconds)  # noqa: ASYNC251 (that is the point)
+            ledger.write("end", current_job(), value=1)
+            return 1
+
+        @jobs.task(queue="poison")
+        async def poison(n: int) -> None:
+            ledger.write("start", current_job(), args={"n": n})
+            os.kill(os.getpid(), 9)
+
+        @jobs.task(queue="poison")
+        async def neighbour(n: int) -> int:
+            ledger.write("start", current_job(), args={"n": n})
+            await asyncio.sleep(0.005)
+            ledger.write("end", current_job(), value=n * 2)
+            return n * 2
+
+        @jobs.task(queue="children")
+        def in_a_child(n: int, seconds: float) -> int:
+            ledger.write("start", current_job(), args={"n": n})
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:  # speaks all the time, as handlers do
+                current_job().report_progress(n, message="x" * 1000)
+                time.sleep(0.01)
+            ledger.write("end", current_job(), value=n * 2)
+            return n * 2
+
+        self.quick, self.threaded, self.cancellable, self.held = quick, threaded, cancellable, held
+        self.blocks_the_loop, self.poison, self.neighbour, self.in_a_child = (
+            blocks_the_loop, poison, neighbour, in_a_child,
+        )  # fmt: skip
+
+    def enqueue_loudly(self, count: int, bytes_each: int = 0) -> None:
+        """Enqueue one by one, saying each id once it is acknowledged."""
+        for n in range(count):
+            if random.random() < 0.1:
+                handles = self.quick.enqueue_many([(n,)] * 5)
+            elif bytes_each:
+                handles = [self.quick.options(meta={"ballast": "x" * bytes_each}).enqueue(n)]
+            else:
+                handles = [self.quick.enqueue(n)]
+            os.write(1, "".join(f"{handle.id}\n" for handle in handles).encode())
+
+
+if "FIRE_URL" in os.environ:
+    _app = App(os.environ["FIRE_URL"], Path(os.environ["FIRE_FOLDER"]))
+    jobs = _app.jobs  # child processes look for it here
+
+if __name__ == "__main__":
+    what, options = sys.argv[1], json.loads(sys.argv[2])
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    if what == "worker":
+        asyncio.run(jobs.worker(**options).run(signals=True))
+    else:
+        _app.enqueue_loudly(**options)
+        jobs.close()
