@@ -52,6 +52,8 @@ def _import(name: str, spec: str) -> ModuleType:
         sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
     except BaseException as exc:
         raise _import_failed(spec, name, exc) from exc
 
@@ -73,6 +75,8 @@ def _load_file(path: Path, spec: str) -> ModuleType:
     sys.modules[name] = module
     try:
         made.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
     except BaseException as exc:
         del sys.modules[name]
         raise _import_failed(spec, path.name, exc) from exc
@@ -82,7 +86,7 @@ def _load_file(path: Path, spec: str) -> ModuleType:
 def _import_failed(spec: str, name: str, exc: BaseException) -> AppImportFailed:
     if isinstance(exc, ModuleNotFoundError) and exc.name == name.split(".")[0]:
         return AppImportFailed(
-            f"could not import {spec!r}: there is no module {name!r}",
+            f'could not import "{spec}": there is no module {name!r}',
             hint=f"run it in the folder that holds it, or name the file: {name.replace('.', '/')}.py",
         )
     frames = [
@@ -94,7 +98,7 @@ def _import_failed(spec: str, name: str, exc: BaseException) -> AppImportFailed:
     hint = None
     if isinstance(exc, ModuleNotFoundError):
         hint = "run inside the project's environment, for example with `uv run`"
-    return AppImportFailed(f"could not import {spec!r}{place}{type(exc).__name__}: {exc}", hint=hint)
+    return AppImportFailed(f'could not import "{spec}"{place}{type(exc).__name__}: {exc}', hint=hint)
 
 
 def _attribute(module: ModuleType, attribute: str, where: str) -> Jobsworth:

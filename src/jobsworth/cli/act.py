@@ -18,7 +18,7 @@ from jobsworth.snapshot import error_line
 from . import jobs as show_jobs
 from . import text
 from .follow import PATIENCE, Display, display, follow, why_waiting
-from .options import DEFAULTS, Common, Time, spec_of, working
+from .options import DEFAULTS, Common, Document, Time, spec_of, working
 from .terminal import json_text, put, put_json, say, styled
 from .values import call_from, meta_from, moment_from, seconds_from
 
@@ -29,7 +29,7 @@ def run(
     task: str,
     /,
     *arguments: Arguments,
-    args: str | None = None,
+    args: Document = None,
     timeout: Time = None,
     common: Common = DEFAULTS,
 ) -> int:
@@ -150,7 +150,7 @@ def enqueue(
     task: str,
     /,
     *arguments: Arguments,
-    args: str | None = None,
+    args: Document = None,
     delay: Time = None,
     run_at: str | None = None,
     priority: int | None = None,

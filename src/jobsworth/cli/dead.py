@@ -22,7 +22,7 @@ from . import text
 from .find import find_job, find_jobs, why_nothing
 from .look import show
 from .operate import DryRun, Yes, packed
-from .options import DEFAULTS, EVERYTHING, FILTERS, Common, Filters, looking
+from .options import DEFAULTS, EVERYTHING, FILTERS, Common, Document, Filters, looking
 from .terminal import confirm, put, put_json, say, styled
 from .tree import family as _family
 
@@ -126,7 +126,7 @@ def redrive(
     *job_ids: Ids,
     filters: Filters = EVERYTHING,
     reason: Reason = None,
-    args: str | None = None,
+    args: Document = None,
     rate: float | None = None,
     dry_run: DryRun = False,
     yes: Yes = False,

@@ -18,7 +18,7 @@ from jobsworth.log import clean
 from . import text
 from .find import find_job, find_jobs, why_nothing
 from .look import states_from
-from .options import DEFAULTS, EVERYTHING, Common, Filters, Time, find_app, looking
+from .options import DEFAULTS, EVERYTHING, Common, Document, Filters, Time, find_app, looking
 from .terminal import confirm, put, put_json, say
 from .values import call_from, seconds_from
 
@@ -120,7 +120,7 @@ def _told_of_many(
 
 def retry(
     *job_ids: Annotated[str, Parameter(name="ids")],
-    args: str | None = None,
+    args: Document = None,
     common: Common = DEFAULTS,
 ) -> int:
     """Run jobs again now: finished ones with a fresh budget of attempts, scheduled ones without their wait.

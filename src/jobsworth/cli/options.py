@@ -24,6 +24,7 @@ from .terminal import say
 COMMON = Group("Common options", sort_key=90)
 FILTERS = Group("Which jobs", sort_key=10)
 Time = Annotated[str | None, Parameter(metavar="TIME")]  # read by values.seconds_from
+Document = Annotated[str | None, Parameter(metavar="JSON", allow_leading_hyphen=True)]  # "-" is stdin
 
 
 class NoDatabaseYet(EngineUnavailable):

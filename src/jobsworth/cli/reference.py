@@ -1,4 +1,4 @@
-"""The command line's reference, made from the commands themselves: `python -m jobsworth.cli.reference > docs/cli.md`."""
+"""The reference of the command line, made from it: `python -m jobsworth.cli.reference > docs/cli.md`."""
 
 from __future__ import annotations
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import select
 import sys
 import unicodedata
 from typing import Any, TextIO
@@ -77,5 +80,14 @@ def confirm(count: int, doing: str, *, yes: bool) -> None:
     say(f"This will {doing}.")
     sys.stderr.write(f"Type {count} to confirm: ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip() != str(count):
+    if _typed().strip() != str(count):
         raise BadOption("not confirmed; nothing was changed")
+
+
+def _typed() -> str:
+    """A line from the keyboard. Python would not notice a Ctrl-C that comes just before a read that then blocks."""
+    with contextlib.suppress(io.UnsupportedOperation):
+        keyboard = sys.stdin.fileno()
+        while not select.select([keyboard], [], [], 0.1)[0]:
+            continue
+    return sys.stdin.readline()

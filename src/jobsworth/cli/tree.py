@@ -46,20 +46,19 @@ COMMANDS: tuple[tuple[str, str, Group], ...] = (
 
 def tree(*, whole: bool = False) -> App:
     """The command `jobsworth`. `whole`: with every command's module loaded, as its help needs it."""
-    app = family("jobsworth", OVERVIEW)
+    app = family("jobsworth", OVERVIEW, Group("Commands", show=False))  # only --help would be left in it
     for order, (name, place, group) in enumerate(COMMANDS):
         app.command(f"{_HERE}.{place}", name=name, group=group, sort_key=order)
         if whole:
             app[name]
-    app.group_commands = Group("Commands", show=False)  # only --help is left in it
     return app
 
 
-def family(name: str, about: str) -> App:
+def family(name: str, about: str, commands: Group = Group("Commands", sort_key=0)) -> App:  # noqa: B008 (a value)
     """A command with commands of its own."""
     return App(
         name=name, help=about, help_format="plaintext", help_formatter=Help(), version_flags=(),
         result_action="return_value",
-        group_parameters=Group("Options", sort_key=5), print_error=False, exit_on_error=False,
+        group_commands=commands, group_parameters=Group("Options", sort_key=5), print_error=False, exit_on_error=False,
         suppress_keyboard_interrupt=False,
     )  # fmt: skip
