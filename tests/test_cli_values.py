@@ -87,7 +87,8 @@ def test_words_become_rich_types_where_they_are_annotated() -> None:
     key = str(uuid.uuid4())
     stored = sent(rich, "2026-01-31T08:00:00Z", "0.10", key, '{"width": 3, "height": 4}', "a/b.png")
     assert stored == {
-        "when": "2026-01-31T08:00:00Z", "price": "0.10", "key": key, "size": {"width": 3, "height": 4}, "path": "a/b.png",
+        "when": "2026-01-31T08:00:00Z", "price": "0.10", "key": key, "size": {"width": 3, "height": 4},
+        "path": "a/b.png",
     }  # fmt: skip
 
 
