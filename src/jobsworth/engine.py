@@ -21,7 +21,7 @@ from .job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Progress, Rece
 from .lifecycle import Move, Settlement
 
 
-class Want(msgspec.Struct, frozen=True):
+class Want(msgspec.Struct, frozen=True, gc=False):
     """How many jobs of one queue a worker has room for, and which tasks it knows.
 
     A task it does not know stays queued: nothing is dropped because one worker is older than another.
@@ -48,7 +48,7 @@ class Turn(msgspec.Struct, frozen=True):
     next_due: float | None = None
 
 
-class Pulse(msgspec.Struct, frozen=True):
+class Pulse(msgspec.Struct, frozen=True, gc=False):
     """One running job's sign of life, with its newest progress if that has changed."""
 
     lease: Lease

@@ -27,7 +27,7 @@ class WorkerStopped(msgspec.Struct, frozen=True):
     worker: str
 
 
-class AttemptEnded(msgspec.Struct, frozen=True):
+class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
     """An ending was written down. For every attempt: listeners must be quick."""
 
     claim: Claim

@@ -25,6 +25,8 @@ class JobHandle(Generic[R_co]):
     `state`, `progress` and `attempt` tell what was last read; status(), refresh() and wait() read anew.
     """
 
+    __slots__ = ("_bridge", "_job", "_read", "created", "id")
+
     def __init__(self, bridge: Bridge, job_id: JobId, read: Reader, *, created: bool = True) -> None:
         self._bridge = bridge
         self._read = read

@@ -1,6 +1,7 @@
 """What a job is. Values only: nothing here does I/O, reads a clock or starts a thread.
 
 Moments are seconds since the epoch, stamped by the engine. Everything above an engine speaks in delays.
+`gc=False`: a value of this kind can be in no cycle, so the garbage collector need not look at the thousands of them.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def storable(text: object) -> str:
     return plain if plain.isascii() else plain.encode("utf-8", "backslashreplace").decode()
 
 
-class Progress(msgspec.Struct, frozen=True):
+class Progress(msgspec.Struct, frozen=True, gc=False):
     """How far a run has come. `percent` is 0 to 100; any part may be unknown."""
 
     current: float | None = None
@@ -48,7 +49,7 @@ class Progress(msgspec.Struct, frozen=True):
     message: str | None = None
 
 
-class Failure(msgspec.Struct, frozen=True):
+class Failure(msgspec.Struct, frozen=True, gc=False):
     """Why an attempt, or a whole job, did not succeed. Text only: nothing is ever re-instantiated from it.
 
     `reason` is one of: error, timeout, gave_up, exhausted, crashed, incompatible, expired, cancelled, pushed.
@@ -78,7 +79,7 @@ class Attempt(msgspec.Struct, frozen=True):
     error: Failure | None = None
 
 
-class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+class NewJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A wish. Building one does no I/O; waits are delays in seconds, `run_at` a moment the user named.
 
     `max_size` is the room its queue has for waiting jobs; None means no limit.
@@ -139,7 +140,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
 
 
-class Lease(msgspec.Struct, frozen=True):
+class Lease(msgspec.Struct, frozen=True, gc=False):
     """The right to end one attempt. `fence` only grows; `row` is the engine's own shortcut, opaque to everyone else."""
 
     job_id: JobId
@@ -147,7 +148,7 @@ class Lease(msgspec.Struct, frozen=True):
     row: Any = None
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A job handed to a worker, with the lease that lets it write. Narrow on purpose: this is the hot path."""
 
     lease: Lease
@@ -172,14 +173,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     cancel_reason: str | None = None
 
 
-class Receipt(msgspec.Struct, frozen=True):
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """The engine's word that a wish is stored. `created` is False when an id or a key was already there."""
 
     id: JobId
     created: bool = True
 
 
-class CancelRequest(msgspec.Struct, frozen=True):
+class CancelRequest(msgspec.Struct, frozen=True, gc=False):
     """What a running job is told when somebody asks it to stop. `grace` is seconds until force may be used."""
 
     job_id: JobId

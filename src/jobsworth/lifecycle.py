@@ -20,7 +20,7 @@ from .outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped, Succeede
 from .retry import Retry
 
 
-class Settlement(msgspec.Struct, frozen=True):
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """What an engine writes when a run ends. Pure data: the deciding is already done.
 
     if_cancelling: where the job goes instead when somebody asked it to stop meanwhile.

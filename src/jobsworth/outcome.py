@@ -7,14 +7,14 @@ import msgspec
 from .job import Failure, Progress
 
 
-class Succeeded(msgspec.Struct, frozen=True, tag=True):
+class Succeeded(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The handler returned; `result` is its encoded value."""
 
     result: bytes | None
     progress: Progress | None = None
 
 
-class Failed(msgspec.Struct, frozen=True, tag=True):
+class Failed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The handler raised, or ran out of time.
 
     `final` means no further attempt whatever the budget; `delay` (seconds) overrides the backoff;
@@ -28,14 +28,14 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     progress: Progress | None = None
 
 
-class Snoozed(msgspec.Struct, frozen=True, tag=True):
+class Snoozed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The handler asked to be called again in `delay` seconds. No attempt is used."""
 
     delay: float
     progress: Progress | None = None
 
 
-class Stopped(msgspec.Struct, frozen=True, tag=True):
+class Stopped(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The run ended because somebody asked, or because its time to start had passed (`expired`)."""
 
     reason: str | None = None
@@ -43,14 +43,14 @@ class Stopped(msgspec.Struct, frozen=True, tag=True):
     progress: Progress | None = None
 
 
-class Released(msgspec.Struct, frozen=True, tag=True):
+class Released(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The worker hands the job back (shutdown). It costs the job nothing."""
 
     delay: float = 0.0
     progress: Progress | None = None
 
 
-class Lost(msgspec.Struct, frozen=True, tag=True):
+class Lost(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The process that ran it is gone: no heartbeat, or a child that died. A crash, not an error."""
 
     detail: str = "the worker stopped sending heartbeats"

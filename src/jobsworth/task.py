@@ -82,6 +82,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 _NAMES = tuple(OptionsGiven.__annotations__)
 NONE = Options()
+NO_NAMES: dict[str, Any] = {}
 
 
 def options_from(given: Mapping[str, Any]) -> Options:
@@ -270,8 +271,13 @@ class Task(Generic[P, R_co]):
         attempts, room = self.max_attempts, self.queue.max_size
         return [
             NewJob(
-                id=job_id, queue=queue, task=name, args=pack(*_arguments(call)), max_attempts=attempts, max_size=room
-            )
+                id=job_id,
+                queue=queue,
+                task=name,
+                max_attempts=attempts,
+                max_size=room,
+                args=pack(call, NO_NAMES) if type(call) is tuple else pack(*_arguments(call)),
+            )  # fmt: skip
             for job_id, call in zip(new_ids(len(calls)), calls, strict=True)
         ]
 

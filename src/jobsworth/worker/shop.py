@@ -40,7 +40,7 @@ START_AGAIN = 1.0  # seconds after which a job is offered again that could not b
 LEAVE_AFTER = 1.0  # seconds that a forced coroutine gets before it is left behind at shutdown
 
 
-class Ending(msgspec.Struct):
+class Ending(msgspec.Struct, gc=False):
     """What the office is given: what to write down, and whose slot it frees."""
 
     claim: Claim
