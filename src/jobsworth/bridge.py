@@ -6,18 +6,21 @@ runs them in place and an async caller in a thread; an async engine lives on one
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .engine import Engine
 from .errors import QueueFull
 from .job import NewJob, Receipt
+
+if TYPE_CHECKING:
+    # Loaded where they are first needed: a program that only enqueues from sync code never pays for them.
+    import asyncio
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 T = TypeVar("T")
 _STEPS = (0.002, 0.25)  # seconds: how soon, and at least how often, a waiter looks without having heard a ring
@@ -56,10 +59,12 @@ class Bridge:
             self._open()
         if self.engine.blocking:
             return drive(work(self.engine))
-        return asyncio.run_coroutine_threadsafe(work(self.engine), self._own_loop()).result()
+        return self._submit(work).result()
 
     async def acall(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
         """Run `work(engine)` for an async caller, whose loop is never blocked."""
+        import asyncio
+
         if self.engine.blocking:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._pool(), self.call, work)
@@ -97,6 +102,8 @@ class Bridge:
 
     async def await_(self, look: Callable[[Engine], Coroutine[Any, Any, T | None]], timeout: float | None) -> T | None:
         """The async twin of wait."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         heard = asyncio.Event()
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -116,6 +123,8 @@ class Bridge:
 
     def close(self) -> None:
         """Let go of the engine and of the threads. The next call opens it again."""
+        import asyncio
+
         with self._lock:
             opened, self._opened = self._opened, False
             threads, self._threads = self._threads, None
@@ -130,6 +139,8 @@ class Bridge:
             loop.call_soon_threadsafe(loop.stop)
 
     def _open(self) -> None:
+        import asyncio
+
         with self._lock:
             if self._opened:
                 return
@@ -140,13 +151,22 @@ class Bridge:
         with self._lock:
             self._opened = True
 
+    def _submit(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> Future[T]:
+        import asyncio
+
+        return asyncio.run_coroutine_threadsafe(work(self.engine), self._own_loop())
+
     def _pool(self) -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor
+
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(4, thread_name_prefix="jobsworth-bridge")
             return self._threads
 
     def _own_loop(self) -> asyncio.AbstractEventLoop:
+        import asyncio
+
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -209,6 +229,8 @@ class Intake:
 
     async def astore(self, jobs: Sequence[NewJob], threads: ThreadPoolExecutor) -> list[Receipt]:
         """Store one caller's batch, from a coroutine; a thread of `threads` leads where nobody does."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         answered = asyncio.Event()
         wish = _Wish(jobs, lambda: _set_soon(loop, answered))
@@ -274,6 +296,8 @@ def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    import asyncio
+
     waiter: Awaitable[bool] = asyncio.wait_for(event.wait(), seconds)
     try:
         await waiter

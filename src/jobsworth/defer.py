@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import os
@@ -61,6 +60,8 @@ class Deferrals:
                 fn, args, kwargs = self._waiting.popleft()
             try:
                 if inspect.iscoroutinefunction(fn):
+                    import asyncio
+
                     asyncio.run(fn(*args, **kwargs))
                 else:
                     fn(*args, **kwargs)

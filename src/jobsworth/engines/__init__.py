@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from urllib.parse import unquote, urlsplit
 
 from jobsworth.engine import Engine
@@ -22,6 +21,8 @@ def from_url(url: str) -> Engine:
     maker = _OURS.get(scheme)
     if maker is not None:
         return maker(url)
+    from importlib.metadata import entry_points
+
     for found in entry_points(group=GROUP, name=scheme):
         engine: Engine = found.load()(url)
         return engine
