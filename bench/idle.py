@@ -15,7 +15,6 @@ from bench.drain import wait_until_ran
 from bench.sample import Answer, Surroundings
 
 WARM_UP = 20  # jobs before the rest, so that everything lazy is loaded
-REST = 3.0  # seconds until it counts as idle
 IMPORT = "import time; began = time.perf_counter(); import jobsworth; print(time.perf_counter() - began)"
 
 
@@ -34,7 +33,7 @@ def idle(given: argparse.Namespace) -> Answer:
     ours.put(range(WARM_UP))
     with process.running(ours.worker(4), {"BENCH_HOME": str(given.home)}, given.home / "worker.log") as worker:
         wait_until_ran(WARM_UP, worker, given.limit)
-        time.sleep(REST)
+        time.sleep(given.rest)
         around, own = Surroundings(given.patience), time.process_time()
         began, used = time.monotonic(), process.cpu_seconds(worker.pid)
         time.sleep(given.seconds)
@@ -48,5 +47,6 @@ def idle(given: argparse.Namespace) -> Answer:
 if __name__ == "__main__":
     options = sample.parser(__doc__)
     options.add_argument("--seconds", type=float, default=30.0)
+    options.add_argument("--rest", type=float, default=5.0, help="seconds after its last job until it counts as idle")
     options.add_argument("--imports", type=int, default=9)
     sample.answer(options, idle)

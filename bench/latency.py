@@ -13,20 +13,20 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from bench import noop, process, sample
 from bench.sample import Answer, Broken, Surroundings
 
-WARM_UP = 5
 REST = (0.02, 0.4)  # seconds
 SLOTS = 4
 
 
-async def returned(jobs: int, put: Callable[[int], Awaitable[object]]) -> dict[int, float]:
+async def returned(jobs: int, warm_up: int, put: Callable[[int], Awaitable[object]]) -> dict[int, float]:
     """Enqueue one job after the other, each when the one before has run; when each enqueue returned."""
     moments: dict[int, float] = {}
     rest = random.Random(7)
-    for number in range(-WARM_UP, jobs):
+    for number in range(-warm_up, jobs):
         await put(number)
         moments[number] = time.monotonic()
         while noop.ticked() < len(moments):
@@ -37,29 +37,30 @@ async def returned(jobs: int, put: Callable[[int], Awaitable[object]]) -> dict[i
     return moments
 
 
-async def same(jobs: int) -> dict[int, float]:
+async def same(jobs: int, warm_up: int) -> dict[int, float]:
     """The worker in this process, on this loop."""
     from bench import ours
 
     async with ours.jobs.worker():
-        return await returned(jobs, lambda number: ours.noop.aenqueue(**noop.arguments(number)))
+        return await returned(jobs, warm_up, lambda number: ours.noop.aenqueue(**noop.arguments(number)))
 
 
-async def across(jobs: int, given: argparse.Namespace) -> dict[int, float]:
+async def across(jobs: int, warm_up: int, log: Path) -> dict[int, float]:
     """The worker in a process of its own; enqueue called from sync code."""
     from bench import ours
 
     async def put(number: int) -> None:
         ours.noop.enqueue(**noop.arguments(number))
 
-    with process.running(ours.worker(SLOTS), {"BENCH_HOME": str(given.home)}, given.home / "worker.log"):
-        return await returned(jobs, put)
+    with process.running(ours.worker(SLOTS), {"BENCH_HOME": str(log.parent)}, log):
+        return await returned(jobs, warm_up, put)
 
 
 def latency(given: argparse.Namespace) -> Answer:
     """Percentiles in milliseconds."""
     around, own = Surroundings(given.patience), time.process_time()
-    moments = asyncio.run(same(given.jobs) if given.where == "same" else across(given.jobs, given))
+    embedded, jobs, warm_up = given.where == "same", given.jobs, given.warm_up
+    moments = asyncio.run(same(jobs, warm_up) if embedded else across(jobs, warm_up, given.home / "worker.log"))
     seen = around.seen(time.process_time() - own)
     started = dict(noop.ticks())
     if len(noop.ticks()) != len(moments):
@@ -73,4 +74,5 @@ if __name__ == "__main__":
     options = sample.parser(__doc__)
     options.add_argument("where", choices=["same", "across"])
     options.add_argument("--jobs", type=int, required=True)
+    options.add_argument("--warm-up", type=int, default=5, help="jobs before those that count")
     sample.answer(options, latency)

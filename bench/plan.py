@@ -79,17 +79,17 @@ def _enqueue(quick: bool) -> list[Sample]:
 
 
 def _latency(quick: bool) -> list[Sample]:
-    jobs = ("--jobs", "5" if quick else "100")
+    jobs = ("--jobs", "4", "--warm-up", "1") if quick else ("--jobs", "100", "--warm-up", "5")
     return [Sample("latency", who, "latency", (where, *jobs), "jobsworth") for who, where in WHERE.items()]
 
 
 def _idle(quick: bool) -> list[Sample]:
-    size = ("--seconds", "1", "--imports", "2") if quick else ("--seconds", "30")
+    size = ("--seconds", "1", "--rest", "0", "--imports", "1") if quick else ("--seconds", "30")
     return [Sample("idle", IDLE, "idle", size, "jobsworth")]
 
 
 def _wal(quick: bool) -> list[Sample]:
-    size = ("--seconds", "1", "--rest", "1") if quick else ("--seconds", "10", "--rest", "10")
+    size = ("--seconds", "0.5", "--rest", "0.5") if quick else ("--seconds", "10", "--rest", "10")
     return [Sample("wal", WAL, "wal", size, "jobsworth")]
 
 
