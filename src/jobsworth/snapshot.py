@@ -20,6 +20,7 @@ from typing import Any
 
 from .codec import decode
 from .engine import QueueStatus
+from .errors import ValueRefused
 from .job import HELD, PENDING, Attempt, Failure, Job, State
 
 _WORDS = {
@@ -60,7 +61,7 @@ def job_part(job: Job) -> dict[str, Any]:
             "total": _number(progress.total) if progress else None,
             "percent": _number(progress.percent) if progress else None,
         },
-        "result": decode(job.result) if job.result is not None else None,
+        "result": _readable(job.result),
         "error": _error(job.failure),
         "cancel_requested": job.cancel_requested,
         "created_at": moment(job.created_at),
@@ -71,7 +72,7 @@ def job_part(job: Job) -> dict[str, Any]:
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
         "attempts": [_attempt(each) for each in job.attempts],
-        "meta": decode(job.meta) if job.meta else {},
+        "meta": _readable(job.meta) or {},
         "tags": list(job.tags),
         "owner": job.owner,
         "version": job.version,
@@ -105,6 +106,14 @@ def error_line(failure: Failure | None) -> str:
     if failure is None:
         return ""
     return f"{failure.type}: {failure.message}" if failure.message else failure.type
+
+
+def _readable(data: bytes | None) -> Any:
+    """A stored value; null if it is damaged: a job with odd bytes must still be shown. result() says what is wrong."""
+    try:
+        return None if data is None else decode(data)
+    except ValueRefused:
+        return None
 
 
 def _error(failure: Failure | None) -> dict[str, Any] | None:

@@ -148,7 +148,10 @@ class Office:
         await self._engine.open()
         stop_listening = self._engine.listen(self._heard_bell)
         try:
-            await self._pulse()
+            try:
+                await self._pulse()
+            except EngineError as exc:  # the disk is full, say: it could be opened, so this passes
+                self._engine_failed(exc)
             self._started.set()
             while not (self._closing and not self._owes_something()):
                 pause = await self._once()

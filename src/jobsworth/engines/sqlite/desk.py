@@ -136,11 +136,18 @@ def workers(connection: sqlite3.Connection, now: float) -> list[WorkerCard]:
         "SELECT card, started_at, beat_at FROM jobsworth_workers WHERE gone_at > ? ORDER BY started_at, id", (now,)
     )
     return [
-        msgspec.structs.replace(
-            msgspec.json.decode(card, type=WorkerCard), started_at=started_at, beat=max(0.0, now - beat_at)
-        )
-        for card, started_at, beat_at in rows
+        msgspec.structs.replace(card, started_at=started_at, beat=max(0.0, now - beat_at))
+        for data, started_at, beat_at in rows
+        if (card := _card(data)) is not None
     ]
+
+
+def _card(data: bytes) -> WorkerCard | None:
+    """A worker's card; a damaged one is nobody's, and its worker writes a new one at its next pulse."""
+    try:
+        return msgspec.json.decode(data, type=WorkerCard)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def keep_card(connection: sqlite3.Connection, card: WorkerCard, lease: float, now: float) -> None:

@@ -100,7 +100,9 @@ def _counts(connection: sqlite3.Connection, queue: str, groups: Iterable[str]) -
             f"SELECT state, count(*) FROM jobsworth_jobs WHERE {group} AND queue = ? GROUP BY state",
             (queue,),
         ):
-            counts[STATES[code]] = counts.get(STATES[code], 0) + number
+            # A code that means nothing is a damaged row; find() shows it as a dead letter, so it is counted as one.
+            state = STATES[code] if code in range(len(STATES)) else State.FAILED
+            counts[state] = counts.get(state, 0) + number
     return counts
 
 

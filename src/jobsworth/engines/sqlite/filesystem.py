@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ NETWORK = frozenset(
     "nfs nfs3 nfs4 cifs smb smb2 smb3 smbfs afs afpfs ncpfs webdav davfs davfs2 glusterfs lustre gfs2 beegfs "
     "fuse.sshfs fuse.s3fs fuse.rclone fuse.glusterfs fuse.davfs2 fuse.gcsfuse sshfs".split()
 )
+
+_OCTAL = re.compile(r"\\([0-7]{3})")  # how mountinfo writes spaces, tabs, newlines and backslashes
 
 
 def refuse_network(path: Path) -> None:
@@ -42,7 +45,7 @@ def _from_proc(mountinfo: Path) -> list[tuple[Path, str]]:
         before, _, after = line.partition(" - ")
         fields = before.split()
         if len(fields) > 4 and after:
-            found.append((Path(fields[4].encode().decode("unicode_escape")), after.split()[0]))
+            found.append((Path(_OCTAL.sub(lambda found: chr(int(found[1], 8)), fields[4])), after.split()[0]))
     return found
 
 

@@ -17,7 +17,7 @@ from .rows import CLAIM_COLUMNS, CODES, MORE_COLUMNS, encode, full_claim, plain_
 HISTORY = 50  # recorded attempts kept per job
 PROMOTE = 1000  # scheduled jobs made ready per turn, so that a million due at once hold nobody up
 
-NEXT_DUE = "SELECT run_at FROM jobsworth_jobs WHERE state = 0 ORDER BY run_at LIMIT 1"
+NEXT_DUE = "SELECT run_at FROM jobsworth_jobs WHERE state = 0 AND run_at IS NOT NULL ORDER BY run_at LIMIT 1"
 PROMOTION = (
     "UPDATE jobsworth_jobs SET state = 1, version = version + 1, updated_at = ?1 WHERE seq IN"
     f" (SELECT seq FROM jobsworth_jobs WHERE state = 0 AND run_at <= ?1 ORDER BY run_at LIMIT {PROMOTE})"
@@ -53,10 +53,12 @@ STILL = "SELECT 1 FROM jobsworth_jobs WHERE seq = ? AND fence = ? AND state > 1 
 ASKED = (
     "SELECT seq, fence, id, cancel_reason, cancel_grace FROM jobsworth_jobs WHERE state > 1 AND state < 4 AND state = 3"
 )
-EXPIRED = "SELECT 1 FROM jobsworth_jobs WHERE state > 1 AND state < 4 AND lease_until <= ? LIMIT 1"
+# A held job without a moment is damaged: whoever had it cannot keep it.
+RAN_OUT = "state > 1 AND state < 4 AND (lease_until IS NULL OR lease_until <= ?)"
+EXPIRED = f"SELECT 1 FROM jobsworth_jobs WHERE {RAN_OUT} LIMIT 1"
 TAKE_OVER = (
     "UPDATE jobsworth_jobs SET fence = fence + 1, lease_until = ? WHERE seq IN (SELECT seq FROM jobsworth_jobs"
-    f" WHERE state > 1 AND state < 4 AND lease_until <= ? ORDER BY lease_until LIMIT ?) RETURNING {CLAIM_COLUMNS}"
+    f" WHERE {RAN_OUT} ORDER BY lease_until LIMIT ?) RETURNING {CLAIM_COLUMNS}"
 )
 
 _taking: dict[tuple[bool, int], str] = {}

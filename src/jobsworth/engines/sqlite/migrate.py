@@ -30,7 +30,14 @@ def version(connection: sqlite3.Connection) -> int:
     if connection.execute(_HAS_TABLE).fetchone() is None:
         return 0
     row = connection.execute(_VERSION).fetchone()
-    return int(row[0]) if row else 0
+    if row is None:
+        return 0
+    if not isinstance(row[0], int) or row[0] < 0:
+        raise SchemaMismatch(
+            f"the table jobsworth_schema says {row[0]!r}, which is no version of ours",
+            hint="was the file made by another program, or damaged? keep a copy, then start with another file",
+        )
+    return row[0]
 
 
 def check(found: int, path: Path) -> None:

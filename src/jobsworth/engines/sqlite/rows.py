@@ -140,7 +140,7 @@ def job_from(row: tuple[Any, ...], history: list[str]) -> Job:
             failure=None if failure is None else _failure(failure), cancel_reason=cancel_reason,
             cancel_requested=bool(cancel_asked), version=version, attempts=tuple(attempts),
         )  # fmt: skip
-    except (msgspec.MsgspecError, TypeError, ValueError, IndexError) as exc:
+    except (msgspec.MsgspecError, TypeError, ValueError, IndexError, RecursionError) as exc:
         # One damaged row must not hide all the others: it is shown as what it is. The row itself is kept.
         why = Failure("CorruptRow", f"E202: the stored row cannot be read: {exc}", "corrupt")
         return Job(

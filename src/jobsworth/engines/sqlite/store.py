@@ -37,6 +37,11 @@ _PRAGMAS = (
 T = TypeVar("T")
 
 
+def _as_text(data: bytes) -> str:
+    """Stored text, even if it is damaged: one row's odd bytes must not hide all the others."""
+    return data.decode("utf-8", "replace")
+
+
 class Store:
     """The file. `writing()` and `reading()` give a connection for one transaction; both are safe from any thread."""
 
@@ -117,6 +122,7 @@ class Store:
         with self._read_lock, self._faults():
             if self._reader is None:
                 self._reader = self._connect()
+                self._reader.text_factory = _as_text
             connection = self._reader
             connection.execute("BEGIN")
             try:
@@ -229,6 +235,9 @@ class Store:
         try:
             yield
         except sqlite3.Error as exc:
+            if self._writer is not None and "decode to UTF-8" in str(exc):
+                # Damaged text somewhere. Reading it so costs time, so it is done only now; the next try gets through.
+                self._writer.text_factory = _as_text
             raise translate(exc, self.path) from exc
 
     def freeze(self) -> None:

@@ -6,20 +6,22 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...engine import Where
-from ...job import FINAL, HELD, State
+from ...job import FINAL, HELD, State, storable
 from .rows import CODES, as_json_list
 
 
 def condition(where: Where, now: float) -> tuple[str, list[Any]]:
     """The WHERE clause (without the word) and its parameters."""
     terms = [*_states(where), *_names(where), *_words(where), *_moments(where, now)]
-    return " AND ".join(term for term, _ in terms) or "1", [value for _, values in terms for value in values]
+    return " AND ".join(term for term, _ in terms) or "1", [
+        storable(value) if isinstance(value, str) else value for _, values in terms for value in values
+    ]
 
 
 _Term = tuple[str, tuple[Any, ...]]
 _TEXT = (
     "(id >= ? AND id < ? OR instr(lower(task), ?) OR instr(lower(coalesce(label, '')), ?)"
-    " OR instr(lower(coalesce(json_extract(failure, '$.message'), '')), ?))"
+    " OR instr(lower(coalesce(iif(json_valid(failure), json_extract(failure, '$.message'), ''), '')), ?))"
 )
 
 
@@ -43,12 +45,12 @@ def _names(where: Where) -> Iterator[_Term]:
         if value is not None:
             yield f"{column} = ?", (value,)
     if where.tag is not None:
-        yield "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", (where.tag,)
+        yield "EXISTS (SELECT 1 FROM json_each(iif(json_valid(tags), tags, '[]')) WHERE value = ?)", (where.tag,)
 
 
 def _words(where: Where) -> Iterator[_Term]:
     if where.reason is not None:
-        yield "json_extract(failure, '$.reason') = ?", (where.reason,)
+        yield "iif(json_valid(failure), json_extract(failure, '$.reason'), NULL) = ?", (where.reason,)
     if where.text is not None:
         yield _TEXT, (where.text, where.text + "\U0010ffff", *[where.text.lower()] * 3)
 
