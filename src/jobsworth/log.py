@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
+from pathlib import Path
 from typing import assert_never
 
 from .events import (
@@ -20,6 +22,7 @@ from .events import (
     WorkerStopping,
 )
 from .job import Claim, State
+from .lifecycle import Settlement
 from .snapshot import error_line
 
 _log = logging.getLogger("jobsworth.worker")
@@ -45,7 +48,8 @@ def read_aloud(event: Event) -> None:  # noqa: C901 (one case per event)
             slots = ", ".join(f"{name}:{count}" for name, count in queues.items())
             _log.info("worker %s started: %s", worker, slots)
         case WorkerStopping(worker, running, grace):
-            _log.info("worker %s stops: finishing %d jobs, at most %.0f s", worker, running, grace)
+            what = f"finishing {running} job{'' if running == 1 else 's'}, at most {grace:.0f} s" if running else "idle"
+            _log.info("worker %s stops: %s", worker, what)
         case WorkerStopped(worker):
             _log.info("worker %s stopped", worker)
         case LeaseTaken(claim, ended):
@@ -78,17 +82,28 @@ def _attempt_ended(event: AttemptEnded) -> None:
         if _log.isEnabledFor(logging.DEBUG):  # most attempts end like this: saying nothing must cost nothing
             _log.debug("%s done", _who(claim))
         return
-    error = clean(error_line(settlement.failure))
+    what = f"{clean(error_line(settlement.failure))}{_place(settlement)}"
     if settlement.target is State.FAILED:
         reason = settlement.failure.reason if settlement.failure else "error"
-        _log.error("%s failed and was given up (%s): %s", _who(claim), reason, error)
+        _log.error("%s failed and was given up (%s): %s · jobsworth show %s",
+                   _who(claim), reason, what, clean(claim.lease.job_id, 128))  # fmt: skip
     elif settlement.outcome in ("failed", "timed_out", "lost"):
         again = f"again in {settlement.delay:.1f} s" if settlement.delay else "again at once"
-        _log.warning("%s/%d %s, %s: %s", _who(claim), claim.max_attempts, settlement.outcome, again, error)
+        _log.warning("%s/%d %s: %s · %s", _who(claim), claim.max_attempts, settlement.outcome, what, again)
     else:
         _log.info("%s %s", _who(claim), settlement.outcome)
     if settlement.failure is not None and settlement.failure.traceback:
         _log.debug("%s", settlement.failure.traceback)
+
+
+def _place(settlement: Settlement) -> str:
+    """Where it was raised: the last frame of the traceback, as " at reports.py:41 in fetch"."""
+    text = settlement.failure.traceback if settlement.failure else None
+    frames = re.findall(r'^  File "(.+)", line (\d+), in (.+)$', text or "", re.MULTILINE)
+    if not frames:
+        return ""
+    path, line, name = frames[-1]
+    return f" at {clean(Path(path).name)}:{line} in {clean(name)}"
 
 
 def _who(claim: Claim) -> str:

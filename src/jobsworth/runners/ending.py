@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from pathlib import Path
 from typing import Any
 
 from jobsworth.context import CurrentJob
@@ -22,6 +23,7 @@ from jobsworth.job import Claim, Failure, storable
 from jobsworth.outcome import Failed, Outcome, Released, Snoozed, Stopped, Succeeded
 from jobsworth.task import Task
 
+_HERE = Path(__file__).parent
 TRACEBACK_BYTES = 32_768  # of a traceback, the end is kept: it says what happened
 
 

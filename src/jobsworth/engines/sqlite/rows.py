@@ -94,8 +94,8 @@ def full_claim(row: tuple[Any, ...], more: tuple[Any, ...], now: float, *, taken
     (args, tags, meta), corrupt = _inspect(args, tags, meta)
     return msgspec.structs.replace(
         plain_claim(row, queue), args=args, key=key, owner=owner, label=label, tags=tags, meta=meta, timeout=timeout,
-        worker=worker if taken_over else None, corrupt=corrupt, cancelling=state == CODES[State.CANCELLING], cancel_reason=cancel_reason,
-        expired=expires_at is not None and expires_at <= now and not taken_over,
+        worker=worker if taken_over else None, corrupt=corrupt, cancelling=state == CODES[State.CANCELLING],
+        cancel_reason=cancel_reason, expired=expires_at is not None and expires_at <= now and not taken_over,
     )  # fmt: skip
 
 
