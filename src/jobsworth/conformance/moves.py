@@ -247,6 +247,14 @@ class Moves(Hall):
             door.bring(State.RUNNING)
         assert door.delete(beyond=1, limit=1, newest_first=False) == 1
         assert door.found(states=(State.COMPLETED,)) == [old[2], old[1]]
+        assert door.delete(beyond=1, limit=None) == 1
+        assert door.found(states=(State.COMPLETED,)) == [old[2]]
+
+    def test_what_a_move_passes_over_are_jobs_it_could_move(self, door: Door) -> None:
+        dead = [door.bring(State.FAILED) for _ in range(3)]
+        for _ in range(3):
+            door.bring(State.RUNNING)
+        assert door.run(door.engine.move(Where(beyond=1, limit=None), REDRIVE)) == [dead[1], dead[0]]
 
     def test_deleting_by_age_spares_the_young_and_the_unfinished(self, door: Door) -> None:
         jobs = door.bring_all()

@@ -71,7 +71,7 @@ def selection(where: Where, now: float, columns: str, extra: str = "") -> tuple[
     sql = f"SELECT {columns} FROM jobsworth_jobs WHERE {text}{extra}"
     if where.beyond:
         # `beyond` keeps the newest so many, in whichever order the rest is wanted.
-        sql += f" AND seq NOT IN (SELECT seq FROM jobsworth_jobs WHERE {text} ORDER BY seq DESC LIMIT ?)"
+        sql += f" AND seq NOT IN (SELECT seq FROM jobsworth_jobs WHERE {text}{extra} ORDER BY seq DESC LIMIT ?)"
         values = [*values, *values, where.beyond]
     sql += f" ORDER BY {'+' if _is_narrow(where) else ''}seq {order} LIMIT ?"
     return sql, [*values, -1 if where.limit is None else where.limit]
