@@ -25,7 +25,7 @@ def test_the_readme_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.
     names: dict[str, object] = {"__name__": "readme"}
     try:
         for number, block in enumerate(blocks):
-            exec(compile(block, f"README.md, block {number}", "exec"), names)  # noqa: S102
+            exec(compile(block, f"README.md, block {number}", "exec"), names)
     finally:
         names["jobs"].close()  # type: ignore[attr-defined]
     assert (tmp_path / "jobsworth.db").exists()

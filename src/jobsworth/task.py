@@ -269,16 +269,10 @@ class Task(Generic[P, R_co]):
             return [self.build(*_arguments(call), options) for call in calls]
         pack, queue, name = self.signature.pack, self.queue.name, self.name
         attempts, room = self.max_attempts, self.queue.max_size
+        packed = [pack(call, NO_NAMES) if type(call) is tuple else pack(*_arguments(call)) for call in calls]
         return [
-            NewJob(
-                id=job_id,
-                queue=queue,
-                task=name,
-                max_attempts=attempts,
-                max_size=room,
-                args=pack(call, NO_NAMES) if type(call) is tuple else pack(*_arguments(call)),
-            )  # fmt: skip
-            for job_id, call in zip(new_ids(len(calls)), calls, strict=True)
+            NewJob(id=job_id, queue=queue, task=name, args=args, max_attempts=attempts, max_size=room)
+            for job_id, args in zip(new_ids(len(packed)), packed, strict=True)
         ]
 
     def build(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Options) -> NewJob:
