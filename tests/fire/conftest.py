@@ -1,29 +1,14 @@
-"""Processes to kill, stop and starve. Everything started here is ended here, by its own pid and session."""
+"""What every fire test has: a seed that is printed, and a crew that is gone afterwards."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fire_app import App
-from fire_history import History, read_ledger, violations
-from waiting import until
-
-from jobsworth import Job, State
-from jobsworth.job import FINAL
-
-LONG = os.environ.get("JOBSWORTH_FIRE") == "long"
-PROGRAM = Path(__file__).with_name("fire_app.py")
+from crew import Crew
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,111 +26,8 @@ def seed(request: pytest.FixtureRequest) -> int:
     return number
 
 
-class Crew:
-    """The app, as this process uses it, and the processes that work for it."""
-
-    def __init__(self, folder: Path, url: str | None = None) -> None:
-        self.folder = folder
-        self.url = url or f"sqlite:///{folder / 'jobs.db'}"
-        self.app = App(self.url, folder)
-        self.jobs = self.app.jobs
-        self.disturbed: set[int] = set()
-        self.processes: list[subprocess.Popen[bytes]] = []
-
-    def start(self, what: str, **options: Any) -> subprocess.Popen[bytes]:
-        """A process of its own session, whose output goes to files."""
-        number = len(self.processes)
-        environment = {**os.environ, "FIRE_URL": self.url, "FIRE_FOLDER": str(self.folder),
-                       "PYTHONPATH": os.pathsep.join(sys.path)}  # fmt: skip
-        with (self.folder / f"{number}.out").open("wb") as out, (self.folder / f"{number}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), what, json.dumps(options)],
-                env=environment, stdout=out, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
-        self.processes.append(process)
-        return process
-
-    def worker(self, *, ready: bool = True, lease: float = 1, **options: Any) -> subprocess.Popen[bytes]:
-        """A worker; when this returns it has signed on."""
-        process = self.start("worker", lease=lease, **options)
-        if ready:
-            until(
-                lambda: process.poll() is not None or any(card.pid == process.pid for card in self.jobs.workers()),
-                20, "a worker signs on",
-            )  # fmt: skip
-            assert process.poll() is None, self.log(process)
-        return process
-
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """kill -9, of the process alone: what it leaves behind is part of the test."""
-        self.disturbed.add(process.pid)
-        process.kill()
-        process.wait()
-
-    def stop(self, process: subprocess.Popen[bytes]) -> None:
-        """SIGSTOP: it is as if its machine slept."""
-        self.disturbed.add(process.pid)
-        process.send_signal(signal.SIGSTOP)
-
-    def terminate(self, process: subprocess.Popen[bytes], within: float = 20) -> int:
-        """SIGTERM; its exit code."""
-        process.terminate()
-        return process.wait(within)
-
-    def log(self, process: subprocess.Popen[bytes]) -> str:
-        """What it logged so far."""
-        return (self.folder / f"{self.processes.index(process)}.log").read_text(errors="replace")
-
-    def said(self, process: subprocess.Popen[bytes]) -> list[str]:
-        """The whole lines it wrote to its standard output."""
-        lines = (self.folder / f"{self.processes.index(process)}.out").read_text().split("\n")
-        return lines[:-1]  # after the last newline: nothing, or a line cut short
-
-    def all_jobs(self) -> list[Job]:
-        return self.jobs.find(limit=None)
-
-    def finish(self, within: float = 60) -> list[Job]:
-        """Wait until every job has ended."""
-        pending = tuple(state for state in State if state not in FINAL)
-        until(lambda: not self.jobs.find(states=pending, limit=1), within, "every job has ended", every=0.05)
-        return self.all_jobs()
-
-    def check(self, acked: set[str], **known: Any) -> History:
-        """The history of everything so far; fails with what is wrong with it."""
-        history = History(acked, read_ledger(self.folder), self.all_jobs(), disturbed=self.disturbed, **known)
-        assert violations(history) == []
-        return history
-
-    def close(self) -> None:
-        for process in self.processes:
-            if process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        self.jobs.close()
-        for number, _ in enumerate(self.processes):  # shown by pytest when the test failed
-            text = (self.folder / f"{number}.log").read_text(errors="replace")
-            print(f"--- process {number}\n{text[-3000:]}")
-
-
 @pytest.fixture
 def crew(tmp_path: Path, seed: int) -> Iterator[Crew]:
     crew = Crew(tmp_path)
     yield crew
     crew.close()
-
-
-def alive(pid: int) -> bool:
-    """True while a process runs; a zombie does not."""
-    try:
-        os.kill(pid, 0)
-        with contextlib.suppress(OSError):
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def later(seconds: float) -> None:
-    """Let a nemesis wait between two strikes; no assertion depends on it."""
-    time.sleep(seconds)

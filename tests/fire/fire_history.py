@@ -9,6 +9,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def _one(job: Job, starts: list[Event], ends: list[Event], history: History) -> 
 def _overlaps(starts: list[Event], ends: list[Event], disturbed: set[int]) -> Iterable[str]:
     """Two attempts at once are possible only if the first one's process was killed or stopped meanwhile."""
     ended = {event.fence: event.at for event in ends}
-    for first, second in zip(starts, starts[1:], strict=False):
+    for first, second in pairwise(starts):
         if ended.get(first.fence, float("inf")) > second.at and first.pid not in disturbed:
             yield f"attempts {first.attempt} and {second.attempt} ran at the same time"
 

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LONG, Crew, later
+from crew import LONG, Crew, later
 from fire_history import read_ledger
-from waiting import until
 
 from jobsworth import Jobsworth, State
+from waiting import until
 
 RACES = 10_000 if LONG else 2_000
 
 
-def test_a_cancel_raced_against_the_claim_has_one_of_three_outcomes(crew: Crew) -> None:
+def test_a_cancel_raced_against_the_claim_has_one_of_three_outcomes(crew: Crew) -> None:  # noqa: C901
     """(ran, not cancelled) xor (cancelled, 0 starts) xor (started, cancel requested, outcome recorded)."""
     crew.worker(lease=5)
     asked: dict[str, bool] = {}
@@ -129,7 +129,7 @@ def test_a_busy_worker_keeps_nothing_from_an_idle_one(crew: Crew) -> None:
 
 
 @pytest.mark.parametrize("url", ["memory://", "sqlite"])
-def test_fifty_threads_and_fifty_coroutines_share_commits_and_get_their_own_receipts(
+def test_fifty_threads_and_fifty_coroutines_share_commits_and_get_their_own_receipts(  # noqa: C901
     url: str, tmp_path: Path, seed: int
 ) -> None:
     jobs = Jobsworth(url if "memory" in url else f"sqlite:///{tmp_path / 'jobs.db'}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import sqlite3
 import subprocess
@@ -12,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import LONG, Crew
-from waiting import until
+from crew import LONG, Crew
 
 from jobsworth import State, StorageFull
+from waiting import until
 
 MIB = 1 << 20
 
@@ -49,13 +48,8 @@ def _fill_and_free(crew: Crew, disk: Path) -> None:
     acked = {handle.id for handle in held}
     until(lambda: all(handle.progress for handle in held))
     (disk / "ballast").write_bytes(b"x" * (20 * MIB))
-    while True:
-        try:
-            acked.add(crew.app.quick.options(meta={"x": "x" * random.randrange(100, 60_000)}).enqueue(len(acked)).id)
-        except StorageFull as full:
-            assert full.code == "E501"
-            assert "free some space" in str(full)
-            break
+    with pytest.raises(StorageFull, match=r"(?s)E501.*free some space"):
+        _fill(crew, acked)
     # Smaller and smaller, until nothing at all goes in any more: the worker cannot write either.
     refused = 0
     while refused < 20:
@@ -84,23 +78,30 @@ def _fill_and_free(crew: Crew, disk: Path) -> None:
     connection.close()
 
 
-def test_a_database_that_may_not_grow_refuses_whole_batches(tmp_path: Path, seed: int) -> None:
+def _fill(crew: Crew, acked: set[str]) -> None:
+    while True:
+        acked.add(crew.app.quick.options(meta={"x": "x" * random.randrange(100, 60_000)}).enqueue(len(acked)).id)
+
+
+def test_a_database_that_may_not_grow_refuses_whole_batches(crew: Crew) -> None:
     """The same promise where nobody may mount anything: SQLite itself is told the disk ends here."""
-    crew = Crew(tmp_path)
     task = crew.app.quick
     acked = {task.enqueue(0).id}
     with crew.jobs.engine._store.glancing() as connection:  # type: ignore[attr-defined]
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages + 40}")
-    with pytest.raises(StorageFull, match="E501"):
+
+    def fill() -> None:
         while True:
-            acked |= {handle.id for handle in task.enqueue_many([(n,) for n in range(50)])}
+            acked.update(handle.id for handle in task.enqueue_many([(n,) for n in range(50)]))
+
+    with pytest.raises(StorageFull, match="E501"):
+        fill()
     assert {job.id for job in crew.all_jobs()} == acked
     with crew.jobs.engine._store.glancing() as connection:  # type: ignore[attr-defined]
         connection.execute(f"PRAGMA max_page_count = {1 << 30}")
     acked |= {handle.id for handle in task.enqueue_many([(n,) for n in range(50)])}
     assert {job.id for job in crew.all_jobs()} == acked
-    crew.close()
 
 
 def test_the_write_ahead_log_stays_small_under_load_with_readers(crew: Crew) -> None:
@@ -135,7 +136,7 @@ def test_the_write_ahead_log_stays_small_under_load_with_readers(crew: Crew) -> 
         while time.monotonic() < end:
             crew.app.quick.options(meta={"x": "x" * 3000}).enqueue_many([(n,) for n in range(200)])
             written += 200 * 3000
-            largest = max(largest, os.stat(wal).st_size)
+            largest = max(largest, wal.stat().st_size)
     finally:
         stop.set()
         for reader in readers:

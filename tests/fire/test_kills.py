@@ -7,11 +7,11 @@ import signal
 import time
 
 import pytest
-from conftest import LONG, Crew, alive, later
+from crew import LONG, Crew, alive, later
 from fire_history import read_ledger
-from waiting import until
 
 from jobsworth import State
+from waiting import until
 
 JOBS = 20_000 if LONG else 2_000
 
