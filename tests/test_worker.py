@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -31,7 +33,7 @@ from jobsworth import (
     current_job,
 )
 from jobsworth.clock import ManualClock
-from jobsworth.engine import Heard, Pulse, Where, WorkerCard
+from jobsworth.engine import Heard, Pulse, Turn, Want, Where, WorkerCard
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.sqlite import SqliteEngine
 from jobsworth.errors import BadOption, ConfigurationError, EngineUnavailable, MoveRefused, WaitTimeout
@@ -871,6 +873,108 @@ def test_what_does_not_finish_in_the_grace_is_handed_back_at_no_cost(jobs: Jobsw
     assert (job.state, job.attempt, job.errors, job.crashes) == (State.QUEUED, 0, 0, 0)
     assert words(handle) == ["released"]
     free.set()
+
+
+class SlowToClaim(MemoryEngine):
+    """Holds back what a turn claimed until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claimed, self.go = threading.Event(), threading.Event()
+
+    async def turn(self, *args: Any, **kwargs: Any) -> Turn:
+        answer = await super().turn(*args, **kwargs)
+        if answer.claims:
+            self.claimed.set()
+            self.go.wait(10)
+        return answer
+
+
+def test_a_claim_under_way_when_the_worker_stops_is_run_or_handed_back() -> None:
+    engine = SlowToClaim()
+    jobs = Jobsworth(engine=engine)
+
+    @jobs.task
+    def task() -> str:
+        return "ran"
+
+    with jobs.worker(lease=5):
+        handle = task.enqueue()
+        assert engine.claimed.wait(10)
+        threading.Timer(0.2, engine.go.set).start()
+    assert handle.result(0) == "ran"
+    jobs.close()
+
+
+def test_a_job_lost_in_a_queue_served_elsewhere_gets_its_letter_and_its_hook() -> None:
+    clock = ManualClock()
+    engine = MemoryEngine(clock)
+    jobs = Jobsworth(engine=engine)
+    told: list[str] = []
+    jobs.add(Letters())
+    jobs.add(
+        jobsworth.Queue(
+            "work",
+            dead_letter="letters",
+            retry=Retry(max_crashes=1),
+            on_exhausted=lambda job, error: told.append(job.id),
+        )
+    )
+    jobs.add(jobsworth.Queue("other"))
+    task = jobs.task(queue="work", name="fragile")(lambda: None)
+    jobs.task(queue="other", name="unrelated")(lambda: None)
+    handle = task.enqueue()
+    jobs.bridge.call(lambda _: engine.turn("ghost", [], [Want("work", 1, ("fragile",))], lease=5))
+    clock.advance(6)
+    with jobs.worker("other", lease=5):
+        assert handle.wait(10).state is State.FAILED
+        until(lambda: told)
+    (letter,) = jobs.find(queue="letters")
+    assert handle.id.encode() in letter.args
+    assert told == [handle.id]
+    jobs.close()
+
+
+def test_an_enqueue_interrupted_by_a_signal_leaves_the_others_their_way() -> None:
+    """A thread that was waiting for somebody else's commit when Ctrl-C came must not be made the next leader."""
+    engine = SlowToStore()
+    jobs = Jobsworth(engine=engine)
+
+    @jobs.task
+    def task(n: int) -> None: ...
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    leader = threading.Thread(target=task.enqueue, args=(1,))
+    try:
+        leader.start()
+        assert engine.storing.wait(10)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        with pytest.raises(KeyboardInterrupt):
+            task.enqueue(2)  # waits for the leader
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    engine.go.set()
+    leader.join(10)
+    last = threading.Thread(target=task.enqueue, args=(3,), daemon=True)
+    last.start()
+    last.join(10)
+    assert not last.is_alive()
+    assert {job.args for job in jobs.find()} >= {b'{"n":1}', b'{"n":3}'}
+    jobs.close()
+
+
+class SlowToStore(MemoryEngine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.storing, self.go = threading.Event(), threading.Event()
+
+    async def enqueue(self, wishes: Any) -> Any:
+        self.storing.set()
+        self.go.wait(10)
+        return await super().enqueue(wishes)
 
 
 def test_a_listener_that_raises_does_not_stop_the_worker(jobs: Jobsworth, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .engine import Engine
-from .errors import QueueFull
+from .errors import EngineUnavailable, QueueFull
 from .job import NewJob, Receipt
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class Bridge:
 class _Wish:
     """One caller's batch on its way to the store."""
 
-    __slots__ = ("answer", "gate", "jobs", "leads", "tell")
+    __slots__ = ("answer", "gate", "jobs", "leads", "tell", "thread")
 
     def __init__(self, jobs: Sequence[NewJob], tell: Callable[[], None] | None = None) -> None:
         self.jobs = jobs
@@ -185,6 +185,7 @@ class _Wish:
         self.gate = threading.Lock()  # for a thread: held until there is an answer, or until it is its turn to lead
         self.gate.acquire()
         self.leads = False
+        self.thread = threading.get_ident() if tell is None else None
         self.answer: list[Receipt] | BaseException | None = None
 
     def open(self) -> None:
@@ -212,6 +213,7 @@ class Intake:
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
         self._leading = threading.Lock()  # held by whoever leads; passed on from one to the next
+        self._choosing = threading.Lock()  # of the next to lead, against those who leave
         self._waiting: list[_Wish] = []
 
     def store(self, jobs: Sequence[NewJob]) -> list[Receipt]:
@@ -219,7 +221,11 @@ class Intake:
         wish = _Wish(jobs)
         self._waiting.append(wish)
         if not self._leading.acquire(blocking=False):
-            wish.gate.acquire()  # whoever leads stores it, or passes the lead on to us
+            try:
+                wish.gate.acquire()  # whoever leads stores it, or passes the lead on to us
+            except BaseException:  # Ctrl-C, say: a signal's handler raised here
+                self._leave(wish)
+                raise
             if not wish.leads:
                 return wish.outcome()
         while wish.answer is None:
@@ -254,21 +260,33 @@ class Intake:
         answers: Sequence[list[Receipt] | QueueFull | BaseException]
         try:
             answers = self._call(lambda engine: engine.enqueue([wish.jobs for wish in batch]))
-        except BaseException as exc:  # noqa: BLE001 (handed to every caller of the batch)
+        except Exception as exc:  # noqa: BLE001 (handed to every caller of the batch)
             answers = [exc] * len(batch)
+        except BaseException as exc:  # noqa: BLE001 (somebody stops this very thread: that is not the others' affair)
+            me = threading.get_ident()
+            broken_off = EngineUnavailable("the commit was broken off; it may have stored this or not, so try again")
+            answers = [exc if wish.thread == me else broken_off for wish in batch]
         for wish, answer in zip(batch, answers, strict=True):
             wish.answer = answer
         for wish in batch:
             wish.open()
 
+    def _leave(self, wish: _Wish) -> None:
+        """Its thread waits no longer. Its wish stays, as that of a cancelled coroutine does, but it cannot lead."""
+        with self._choosing:
+            wish.tell = _nobody
+        if wish.leads:  # too late: it was chosen just before
+            self._pass_on()
+
     def _pass_on(self) -> None:
         """Let another lead, or nobody if nothing waits."""
         while self._waiting:
-            for wish in self._waiting:
-                if wish.tell is None:
-                    wish.leads = True
-                    wish.open()
-                    return
+            with self._choosing:
+                for wish in self._waiting:
+                    if wish.tell is None:
+                        wish.leads = True
+                        wish.open()
+                        return
             self._commit()  # only coroutines wait
         self._leading.release()
         # Somebody may have come between the last look and the release: they did not get the lock and wait for us.
@@ -286,6 +304,10 @@ def _pauses() -> Any:
 
 async def _nothing(engine: Engine) -> None:
     """Used to have the engine opened."""
+
+
+def _nobody() -> None:
+    """Told of an answer nobody waits for."""
 
 
 def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

@@ -85,10 +85,11 @@ def test_a_worker_that_slept_through_its_lease_writes_nothing(crew: Crew, second
         (crew.folder / "go.2").touch()
         assert handle.result(10) == 2
     before = handle.refresh().job
-    (crew.folder / "go.1").touch()  # the first attempt reports progress and returns as soon as it wakes
     first.send_signal(signal.SIGCONT)
-    until(lambda: [event for event in read_ledger(crew.folder) if (event.kind, event.attempt) == ("end", 1)], 20)
     until(lambda: "lease was taken" in crew.log(first), 10, "it is told")
+    later(1.2)  # several pulses: it is told once, not each time
+    (crew.folder / "go.1").touch()  # now the first attempt reports progress and returns
+    until(lambda: [event for event in read_ledger(crew.folder) if (event.kind, event.attempt) == ("end", 1)], 20)
     # The sleeper's next pulses and turns have come and gone when it has done another job whole.
     other = crew.app.held.enqueue("other")
     (crew.folder / "other.1").touch()
@@ -101,7 +102,7 @@ def test_a_worker_that_slept_through_its_lease_writes_nothing(crew: Crew, second
     assert handle.result(10) == 2
     assert crew.terminate(first) == 0
     assert crew.terminate(second) == 0
-    assert crew.log(first).count("WARNING") == 1
+    assert crew.log(first).count("lease was taken") == 1
     assert [each.outcome for each in handle.refresh().job.attempts] == ["lost", "succeeded"]
     crew.check({handle.id, other.id})
 
@@ -166,7 +167,7 @@ def test_a_second_sigterm_ends_the_grace(crew: Crew) -> None:
     handle = crew.app.held.enqueue("go")
     until(lambda: handle.progress)
     worker.terminate()
-    until(lambda: "stops: finishing 1 jobs" in crew.log(worker))
+    until(lambda: any(card.stopping for card in crew.jobs.workers()) or "stops" in crew.log(worker))
     assert crew.terminate(worker) == 0
     job = handle.refresh().job
     assert (job.state, job.attempt, job.crashes) == (State.QUEUED, 0, 0)
@@ -181,7 +182,7 @@ def test_rolling_restarts_cost_nothing(crew: Crew) -> None:
     for _ in range(200 if LONG else 6):
         later(random.uniform(0.2, 0.6))
         oldest = workers.pop(0)
-        until(lambda oldest=oldest: "started" in crew.log(oldest), 20)  # type: ignore[misc]
+        until(lambda oldest=oldest: any(c.pid == oldest.pid for c in crew.jobs.workers()), 20)  # type: ignore[misc]
         assert crew.terminate(oldest) == 0
         # Threads cannot be stopped: with no grace they are left behind while their process ends.
         crew.disturbed.add(oldest.pid)
