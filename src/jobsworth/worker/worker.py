@@ -126,12 +126,16 @@ class Worker:
 
     async def run(self, *, signals: bool = False) -> None:
         """Work until stop() is called; with `signals`, until SIGTERM or SIGINT (twice: at once)."""
-        async with self:
-            if signals:
-                loop = asyncio.get_running_loop()
-                for number in (signal.SIGTERM, signal.SIGINT):
-                    loop.add_signal_handler(number, self._on_signal)
-            await self.stopped()
+        loop = asyncio.get_running_loop()
+        caught = (signal.SIGTERM, signal.SIGINT) if signals else ()
+        for number in caught:  # before the first job is taken: from then on a signal must not just end the process
+            loop.add_signal_handler(number, self._on_signal)
+        try:
+            async with self:
+                await self.stopped()
+        finally:
+            for number in caught:
+                loop.remove_signal_handler(number)
 
     async def stopped(self) -> None:
         """Wait until stop() is called."""
