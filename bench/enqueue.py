@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
-from bench import sample
+from bench import sample, slow_disk
 from bench.limits import insert
 from bench.noop import arguments
 from bench.plan import BARE, BARE_MANY, COROUTINES, OURS, OURS_MANY, THREADS
@@ -34,6 +36,10 @@ def timed(work: Callable[..., object], *arguments: object) -> float:
 
 def enqueue(given: argparse.Namespace) -> Answer:
     """Every way of storing jobs; then all of them must be there."""
+    slow = slow_disk.environment(given.slow_disk, given.home)
+    if slow and "LD_PRELOAD" not in os.environ:  # it takes effect when a process starts, so this one starts again
+        os.execve(sys.executable, [sys.executable, "-m", "bench.enqueue", *sys.argv[1:]], {**os.environ, **slow})
+
     from bench import ours
 
     numbers, noop = count(), ours.noop
@@ -95,6 +101,7 @@ async def from_coroutines(put: Callable[..., Awaitable[object]], crowd: list[lis
 
 if __name__ == "__main__":
     options = sample.parser(__doc__)
+    options.add_argument("--slow-disk", type=float, default=0.0, help="milliseconds that every fsync takes longer")
     options.add_argument("--single", type=int, default=2_000)
     options.add_argument("--many", type=int, default=20)
     sample.answer(options, enqueue)

@@ -55,6 +55,19 @@ def _rate(who: str, part: str = "drain") -> Key:
     return (part, who, "rate")
 
 
+def _enqueue_targets(part: str, where: str) -> list[Target]:
+    each, bare = (part, OURS, "each_us"), (part, BARE, "each_us")
+    one_by_one, threads, coroutines = _rate(OURS, part), _rate(THREADS, part), _rate(COROUTINES, part)
+    return [
+        Target(f"enqueue(), time of a bare INSERT + COMMIT{where}", each, bare, most=1.3, unit="×"),
+        Target(
+            f"enqueue_many(1,000), of executemany{where}", _rate(OURS_MANY, part), _rate(BARE_MANY, part), least=0.4
+        ),
+        Target(f"50 threads, times one by one{where}", threads, one_by_one, least=4, unit="×"),
+        Target(f"50 coroutines, times one by one{where}", coroutines, one_by_one, least=4, unit="×"),
+    ]
+
+
 _SAME, _ACROSS = WHERE
 TARGETS = (
     Target("drain, 4 slots, of the turn loop", _rate("jobsworth, 4 slots"), _rate("turn, 4 slots"), least=0.5),
@@ -65,7 +78,7 @@ TARGETS = (
         _rate("jobsworth, 50 slots"), _rate("huey fsync, 1 slot"), least=60, unit="×",
     ),
     Target(
-        "the same on the simulated slower disk",
+        "drain, 50 slots, times Huey with fsync, simulated slower disk",
         _rate("jobsworth, 50 slots", "slow"), _rate("huey fsync, 1 slot", "slow"), least=60, unit="×",
     ),
     Target(
@@ -74,13 +87,8 @@ TARGETS = (
     ),
     Target("drain with 1,000,000 waiting, of 1,000", _rate(DEEP, "flat"), _rate(SHALLOW, "flat"), least=0.9),
     Target("drain with 1,000,000 finished, of none", _rate(HISTORY, "flat"), _rate(SHALLOW, "flat"), least=0.9),
-    Target(
-        "enqueue(), time of a bare INSERT + COMMIT",
-        ("enqueue", OURS, "each_us"), ("enqueue", BARE, "each_us"), most=1.3, unit="×",
-    ),
-    Target("enqueue_many(1,000), of executemany", _rate(OURS_MANY, "enqueue"), _rate(BARE_MANY, "enqueue"), least=0.4),
-    Target("50 threads, times one by one", _rate(THREADS, "enqueue"), _rate(OURS, "enqueue"), least=4, unit="×"),
-    Target("50 coroutines, times one by one", _rate(COROUTINES, "enqueue"), _rate(OURS, "enqueue"), least=4, unit="×"),
+    *_enqueue_targets("enqueue", ""),
+    *_enqueue_targets("slow-enqueue", ", simulated slower disk"),
     Target("start after enqueue, same process, p50", ("latency", _SAME, "p50"), most=2, unit="ms"),
     Target("start after enqueue, other process, p50", ("latency", _ACROSS, "p50"), most=10, unit="ms"),
     Target("idle worker, CPU of one core", ("idle", IDLE, "cpu_percent"), most=1, unit="%"),

@@ -22,7 +22,7 @@ FIGURE, OTHER = ("drain", "jobsworth, 4 slots", "rate"), ("drain", "turn, 4 slot
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
 def test_a_small_run_measures_its_parts_and_breaks_nowhere(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    parts = set(PARTS) - {"slow"}  # the same as drain, but in need of a C compiler
+    parts = set(PARTS) - {"slow", "slow-enqueue"}  # the same again, but in need of a C compiler
     command = [sys.executable, str(ROOT / "bench" / "run.py"), "--quick", "--against", "turn"]
     command += ["--only", ",".join(parts), "--work", str(tmp_path / "work"), "--json", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110)
@@ -39,7 +39,7 @@ def test_every_target_names_a_figure_that_a_part_measures() -> None:
     for target in TARGETS:
         for part, who, figure in (key for key in (target.figure, target.against) if key):
             assert figure in PARTS[part].figures
-            if part != "enqueue":  # whose rows are made by one sample
+            if not part.endswith("enqueue"):  # whose rows are made by one sample
                 assert who in {sample.who for sample in PARTS[part].samples(False)}
 
 
