@@ -31,8 +31,9 @@ _PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16384",
     f"PRAGMA busy_timeout = {int(_STEP * 1000)}",
-    # Checkpoints are made by keeper.py, away from anybody's commit.
-    "PRAGMA wal_autocheckpoint = 0",
+    # Checkpoints are made by keeper.py, away from anybody's commit; this is for bursts between two of its looks: on a
+    # small disk they could fill all that is left, and then the log cannot be emptied any more.
+    "PRAGMA wal_autocheckpoint = 2500",  # pages: 10 MB
     f"PRAGMA journal_size_limit = {KEPT}",
 )
 T = TypeVar("T")
