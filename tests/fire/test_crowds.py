@@ -81,7 +81,7 @@ def test_a_cancel_without_any_worker_is_not_lost(crew: Crew) -> None:
 
 def test_eight_processes_enqueue_and_four_claim(crew: Crew) -> None:
     """No "database is locked" reaches anybody, and no job is claimed twice."""
-    workers = [crew.worker(ready=False, lease=10) for _ in range(4)]
+    workers = [crew.worker(lease=10) for _ in range(4)]
     enqueuers = [crew.start("enqueue", count=2_000 if LONG else 150, bytes_each=200) for _ in range(8)]
     for process in enqueuers:
         assert process.wait(300 if LONG else 90) == 0, crew.log(process)
