@@ -14,7 +14,7 @@ from ...bell import Bell
 from ...errors import EngineError
 from .store import Store
 
-PERIOD = 0.008  # seconds between looks: with what follows a wake-up takes at most about 10 ms
+PERIOD = 0.01  # seconds between looks: with what follows a wake-up takes at most about 10 ms
 ASK_EVERY = 25  # looks after which SQLite is asked in any case
 
 
