@@ -196,7 +196,7 @@ class Engine(Protocol):
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         """Queues that hold jobs, have settings or have live workers; or just those named.
 
-        brief: only live states are counted and rates and `unroutable` stay empty, so that it is cheap beside a long history.
+        brief: only live states are counted; rates and `unroutable` stay empty. Cheap beside a long history.
         """
         ...
 
