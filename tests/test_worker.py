@@ -24,6 +24,7 @@ from jobsworth import (
     JobHandle,
     Jobsworth,
     Keep,
+    Queue,
     QueueService,
     Retry,
     RetryAfter,
@@ -36,7 +37,14 @@ from jobsworth.clock import ManualClock
 from jobsworth.engine import Heard, Pulse, Turn, Want, Where, WorkerCard
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.sqlite import SqliteEngine
-from jobsworth.errors import BadOption, ConfigurationError, EngineUnavailable, MoveRefused, WaitTimeout
+from jobsworth.errors import (
+    BadOption,
+    ConfigurationError,
+    EngineError,
+    EngineUnavailable,
+    MoveRefused,
+    WaitTimeout,
+)
 from jobsworth.events import AttemptEnded, EngineBack, EngineLost, Event, Fault, Stuck
 from jobsworth.worker.upkeep import Upkeep
 from waiting import until
@@ -1427,3 +1435,19 @@ def test_request_job_cancel_answers_with_a_snapshot(jobs: Jobsworth) -> None:
     assert jobs.request_job_cancel("default", handle.id)["accepted"] is False
     with pytest.raises(jobsworth.JobNotFound):
         jobs.request_job_cancel("default", "nobody")
+
+
+def test_a_worker_whose_office_dies_ends_instead_of_waiting_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jobsworth.worker.office import Office
+
+    class Death(BaseException):
+        """Not an Exception, so that the office's own care does not catch it."""
+
+    async def die(office: Office) -> float:
+        raise Death
+
+    jobs = Jobsworth("memory://")
+    jobs.add(Queue("idle"))
+    monkeypatch.setattr(Office, "_round", die)
+    with pytest.raises(EngineError, match="lost the thread"):
+        asyncio.run(asyncio.wait_for(jobs.worker(listener=lambda event: None).run(), 20))

@@ -69,6 +69,7 @@ class Office:
         self._upkeep = Upkeep(engine, card.id, queues, tasks, lease, tell, self._after_settling)
         self._thread = threading.Thread(target=self._run, name="jobsworth-office", daemon=True)
         self._started = threading.Event()
+        self.on_death: Callable[[], None] = lambda: None  # called in the shop's loop if the thread fails
         self._failed: BaseException | None = None
         self._rung = False
         self._bell = False  # the engine rang
@@ -126,8 +127,13 @@ class Office:
 
     @property
     def alive(self) -> bool:
-        """True while the thread lives: work-based liveness, for health checks."""
+        """True while the thread lives."""
         return self._thread.is_alive()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread before its time; None while it lives and after an orderly end."""
+        return self._failed
 
     # The thread.
     def _run(self) -> None:
@@ -137,6 +143,8 @@ class Office:
             self._failed = exc
             if self._started.is_set():
                 self._fault("the office stopped", exc)
+                with contextlib.suppress(RuntimeError):  # the shop's loop has closed; nobody waits there
+                    self._shop_loop.call_soon_threadsafe(self.on_death)
         finally:
             self._accepting = False
             self._started.set()

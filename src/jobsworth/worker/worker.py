@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from jobsworth.engine import WorkerCard
 from jobsworth.engines import from_url
-from jobsworth.errors import BadOption, ConfigurationError
+from jobsworth.errors import BadOption, ConfigurationError, EngineError
 from jobsworth.events import Event, Listener, WorkerStarted, WorkerStopped, WorkerStopping
 from jobsworth.log import read_aloud
 from jobsworth.naming import checked, new_id
@@ -107,6 +107,7 @@ class Worker:
         engine = self.app.engine if self.app.engine.blocking else from_url(self.app.url)
         queues, every_task = dict(self.app.queues), dict(self.app.tasks)
         self._office = Office(engine, card, self.slots, queues, every_task, self._lease, self._tell)
+        self._office.on_death = self.stop  # a worker that takes no jobs must not look alive
         # All the app's tasks, for a dead-letter queue that this worker does not serve.
         self._shop = Shop(every_task, self._office.ring, self._tell, self._spec)
         await loop.run_in_executor(None, self._office.start, self._shop, loop)
@@ -125,7 +126,10 @@ class Worker:
         self._tell(WorkerStopped(self.id))
 
     async def run(self, *, signals: bool = False) -> None:
-        """Work until stop() is called; with `signals`, until SIGTERM or SIGINT (twice: at once)."""
+        """Work until stop() is called; with `signals`, until SIGTERM or SIGINT (twice: at once).
+
+        Raises EngineError if the thread that talks to the engine has died.
+        """
         loop = asyncio.get_running_loop()
         caught = (signal.SIGTERM, signal.SIGINT) if signals else ()
         for number in caught:  # before the first job is taken: from then on a signal must not just end the process
@@ -136,6 +140,11 @@ class Worker:
         finally:
             for number in caught:
                 loop.remove_signal_handler(number)
+        if self._office.failure is not None:
+            raise EngineError(
+                f"worker {self.id} lost the thread that talks to the engine: {self._office.failure!r}",
+                hint="its jobs run again elsewhere when their leases have run out; start it anew",
+            ) from self._office.failure
 
     async def stopped(self) -> None:
         """Wait until stop() is called."""
