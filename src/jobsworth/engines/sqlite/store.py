@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ...errors import EngineUnavailable, StorageFull
 from . import migrate
@@ -44,12 +44,20 @@ def _as_text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
+class Stamp(NamedTuple):
+    """Which file the log is, and when and how large it was last written."""
+
+    inode: int
+    time: int
+    size: int
+
+
 class Store:
     """The file. `writing()` and `reading()` give a connection for one transaction; both are safe from any thread."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._wal_name = f"{path}-wal"
+        self.wal_name = f"{path}-wal"
         self.on_commit: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
         self._read_lock = threading.Lock()
@@ -170,18 +178,18 @@ class Store:
         with self._faults():
             return self._connect()
 
-    def wal_stamp(self) -> tuple[int, int] | None:
-        """Changes with (nearly) every commit of any process: the log's time and size."""
+    def wal_stamp(self) -> Stamp | None:
+        """Changes with (nearly) every commit of any process; None while there is no log."""
         try:
-            state = os.stat(self._wal_name)  # noqa: PTH116 (looked at a hundred times a second)
+            state = os.stat(self.wal_name)  # noqa: PTH116 (looked at a hundred times a second)
         except OSError:
             return None
-        return state.st_mtime_ns, state.st_size
+        return Stamp(state.st_ino, state.st_mtime_ns, state.st_size)
 
     def wal_bytes(self) -> int:
         """Size of the write-ahead log."""
         try:
-            return os.stat(self._wal_name).st_size  # noqa: PTH116
+            return os.stat(self.wal_name).st_size  # noqa: PTH116
         except FileNotFoundError:
             return 0
 

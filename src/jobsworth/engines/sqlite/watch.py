@@ -1,7 +1,8 @@
 """Notices other processes' commits within a few milliseconds. Runs only while somebody listens.
 
-Every commit writes to the log, so most looks are one stat(). SQLite itself is asked only when that has changed, once
-more after that (file times are coarse: a second commit may carry the same one), and now and then whatever it says.
+Every commit writes to the log. Where the kernel tells of writes to a file, the watcher sleeps until it does; elsewhere
+it looks at the file's time a hundred times a second. Either way SQLite is asked whether somebody else has committed,
+and asked now and then in any case: events and file times are hints.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import time
 
 from ...bell import Bell
 from ...errors import EngineError
+from .notify import FileEvents, open_events
 from .store import Store
 
-PERIOD = 0.01  # seconds between looks: with what follows a wake-up takes at most about 10 ms
-ASK_EVERY = 25  # looks after which SQLite is asked in any case
+PERIOD = 0.01  # seconds between looks where there are no events
+# A write is told before its commit can be seen (that may wait for the disk): ask so often, so many seconds apart.
+ASKS, PAUSE = 12, 0.004
+ASK_EVERY = 0.25  # seconds after which SQLite is asked in any case
 
 
 class Watch:
@@ -35,19 +39,48 @@ class Watch:
                 self._thread.start()
 
     def _run(self) -> None:
-        seen: object = None
-        looks = 0  # since the log was last seen to change
-        while True:
-            with self._lock:
-                if not self._bell:
-                    self._thread = None
-                    return
+        events: FileEvents | None = None
+        try:
+            while self._wanted():
+                events = self._current(events)
+                if events is None:
+                    self._look_for(ASK_EVERY)
+                else:
+                    self._sleep_until(events)
+        finally:
+            if events is not None:
+                events.close()
+
+    def _wanted(self) -> bool:
+        with self._lock:
+            if not self._bell:
+                self._thread = None
+            return self._thread is not None
+
+    def _current(self, events: FileEvents | None) -> FileEvents | None:
+        """The events of the log that is there now: it is made anew when every process has closed the file."""
+        stamp = self._store.wal_stamp()
+        if events is not None and (stamp is None or stamp.inode != events.inode):
+            events.close()
+            events = None
+        return events if events is not None or stamp is None else open_events(self._store.wal_name)
+
+    def _sleep_until(self, events: FileEvents) -> None:
+        for _ in range(ASKS if events.wait(ASK_EVERY) else 1):
+            self._ask()
+            time.sleep(PAUSE)
+
+    def _look_for(self, seconds: float) -> None:
+        """Look at the log's time again and again. It is coarse: after a change SQLite is asked twice."""
+        seen = self._store.wal_stamp()
+        asks = 1
+        for _ in range(round(seconds / PERIOD)):
             stamp = self._store.wal_stamp()
             if stamp != seen:
-                seen, looks = stamp, 0
-            if looks <= 1 or looks % ASK_EVERY == 0:
+                seen, asks = stamp, 2
+            if asks:
+                asks -= 1
                 self._ask()
-            looks += 1
             time.sleep(PERIOD)
 
     def _ask(self) -> None:
