@@ -47,8 +47,11 @@ class CurrentJob:
 
     @property
     def idempotency_key(self) -> str:
-        """The same in every attempt of this job, different for every other: for APIs that take such a key."""
-        return self._claim.key or self._claim.lease.job_id
+        """The same in every attempt of this job, different for every other: for APIs that take such a key.
+
+        It is the job's id and not its `key`, which another job may use once this one has ended.
+        """
+        return self._claim.lease.job_id
 
     @property
     def queue(self) -> str:

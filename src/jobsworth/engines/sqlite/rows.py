@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ...job import FINAL, HELD, Attempt, Claim, Failure, Job, Lease, NewJob, Progress, State
+from ...job import HELD, Attempt, Claim, Failure, Job, Lease, NewJob, Progress, State
 
 STATES = (
     State.SCHEDULED, State.QUEUED, State.RUNNING, State.CANCELLING, State.COMPLETED, State.FAILED, State.CANCELLED,
@@ -154,11 +154,6 @@ def _bytes(args: Any) -> bytes:
     if not isinstance(args, bytes):
         raise TypeError(f"args: bytes expected, not {type(args).__name__}")
     return args
-
-
-def is_final(code: int) -> bool:
-    """True for the codes of final states."""
-    return STATES[code] in FINAL
 
 
 def as_json_list(values: tuple[str, ...]) -> str:
