@@ -23,7 +23,7 @@ class Ours(System):
     """jobsworth worker."""
 
     distributions = ("jobsworth",)
-    profiles = {"default": "accepted jobs synced (synchronous=FULL), claims and endings not (NORMAL); asyncio"}
+    profiles = {"default": "accepted jobs synced (synchronous=FULL), claims and endings not (NORMAL); uvloop"}
 
     def fill(self, jobs: int) -> None:
         put(range(jobs))

@@ -177,22 +177,18 @@ class Bridge:
 class _Wish:
     """One caller's batch on its way to the store."""
 
-    __slots__ = ("answer", "gate", "jobs", "leads", "tell", "thread")
+    __slots__ = ("answer", "answered", "gate", "gone", "jobs", "leads", "loop", "thread")
 
-    def __init__(self, jobs: Sequence[NewJob], tell: Callable[[], None] | None = None) -> None:
+    def __init__(self, jobs: Sequence[NewJob], loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.jobs = jobs
-        self.tell = tell  # for a coroutine: how its loop is told
+        self.loop = loop  # of a coroutine
+        self.answered: asyncio.Event | None = None  # for a coroutine; to be set in its loop
         self.gate = threading.Lock()  # for a thread: held until there is an answer, or until it is its turn to lead
         self.gate.acquire()
         self.leads = False
-        self.thread = threading.get_ident() if tell is None else None
+        self.gone = False  # its thread does not wait any more
+        self.thread = threading.get_ident() if loop is None else None
         self.answer: list[Receipt] | BaseException | None = None
-
-    def open(self) -> None:
-        if self.tell is None:
-            self.gate.release()
-        else:
-            self.tell()
 
     def outcome(self) -> list[Receipt]:
         if isinstance(self.answer, BaseException):
@@ -218,9 +214,12 @@ class Intake:
 
     def store(self, jobs: Sequence[NewJob]) -> list[Receipt]:
         """Store one caller's batch, from a thread."""
+        leads = self._leading.acquire(blocking=False)
+        if leads and not self._waiting:
+            return self._store_alone(jobs)
         wish = _Wish(jobs)
         self._waiting.append(wish)
-        if not self._leading.acquire(blocking=False):
+        if not leads and not self._leading.acquire(blocking=False):
             try:
                 wish.gate.acquire()  # whoever leads stores it, or passes the lead on to us
             except BaseException:  # Ctrl-C, say: a signal's handler raised here
@@ -233,13 +232,24 @@ class Intake:
         self._pass_on()
         return wish.outcome()
 
+    def _store_alone(self, jobs: Sequence[NewJob]) -> list[Receipt]:
+        """The common case, a lone caller, made quick."""
+        try:
+            (answer,) = self._call(lambda engine: engine.enqueue((jobs,)))
+        finally:
+            self._pass_on()
+        if isinstance(answer, QueueFull):
+            raise answer
+        stored: list[Receipt] = answer
+        return stored
+
     async def astore(self, jobs: Sequence[NewJob], threads: ThreadPoolExecutor) -> list[Receipt]:
         """Store one caller's batch, from a coroutine; a thread of `threads` leads where nobody does."""
         import asyncio
 
         loop = asyncio.get_running_loop()
-        answered = asyncio.Event()
-        wish = _Wish(jobs, lambda: _set_soon(loop, answered))
+        wish = _Wish(jobs, loop)
+        wish.answered = answered = asyncio.Event()
         self._waiting.append(wish)
         if self._leading.acquire(blocking=False):
             threads.submit(self._store_all)
@@ -268,13 +278,12 @@ class Intake:
             answers = [exc if wish.thread == me else broken_off for wish in batch]
         for wish, answer in zip(batch, answers, strict=True):
             wish.answer = answer
-        for wish in batch:
-            wish.open()
+        _tell(batch)
 
     def _leave(self, wish: _Wish) -> None:
         """Its thread waits no longer. Its wish stays, as that of a cancelled coroutine does, but it cannot lead."""
         with self._choosing:
-            wish.tell = _nobody
+            wish.gone = True
         if wish.leads:  # too late: it was chosen just before
             self._pass_on()
 
@@ -283,9 +292,9 @@ class Intake:
         while self._waiting:
             with self._choosing:
                 for wish in self._waiting:
-                    if wish.tell is None:
+                    if wish.loop is None and not wish.gone:
                         wish.leads = True
-                        wish.open()
+                        wish.gate.release()
                         return
             self._commit()  # only coroutines wait
         self._leading.release()
@@ -306,13 +315,26 @@ async def _nothing(engine: Engine) -> None:
     """Used to have the engine opened."""
 
 
-def _nobody() -> None:
-    """Told of an answer nobody waits for."""
+def _tell(wishes: Sequence[_Wish]) -> None:
+    """Wake everybody who waits for these; each loop once, for that is what waking a coroutine costs."""
+    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
+    for wish in wishes:
+        if wish.answered is None:
+            if not wish.gone:
+                wish.gate.release()
+        elif wish.loop is not None:
+            loops.setdefault(wish.loop, []).append(wish.answered)
+    for loop, events in loops.items():
+        _set_soon(loop, *events)
 
 
-def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+def _set_soon(loop: asyncio.AbstractEventLoop, *events: asyncio.Event) -> None:
+    def set_them() -> None:
+        for event in events:
+            event.set()
+
     try:
-        loop.call_soon_threadsafe(event.set)
+        loop.call_soon_threadsafe(set_them)
     except RuntimeError:  # the loop has closed; nobody waits there any more
         return
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
+from collections.abc import Callable
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -99,10 +101,22 @@ def worker(
     elif not quiet and not supervised:
         _banner(app, made.slots, f"worker {made.id}", patience)
     try:
-        asyncio.run(made.run(signals=True))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            gc.collect()
+            gc.freeze()  # what is there by now stays: no need to look through it again and again
+            runner.run(made.run(signals=True))
     finally:
         app.close()
     return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's where it is installed (`pip install jobsworth[fast]`), else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _seconds(given: str, option: str) -> float:

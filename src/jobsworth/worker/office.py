@@ -11,6 +11,7 @@ import contextlib
 import random
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ class Office:
         self._started = threading.Event()
         self.on_death: Callable[[], None] = lambda: None  # called in the shop's loop if the thread fails
         self._failed: BaseException | None = None
+        self._unopened: BaseException | None = None  # it failed before it had started
         self._rung = False
         self._bell = False  # the engine rang
         self._unheard = False  # ... and we have not asked yet who was cancelled
@@ -92,8 +94,8 @@ class Office:
         self._shop_loop = loop
         self._thread.start()
         self._started.wait()
-        if self._failed is not None:
-            raise self._failed
+        if self._unopened is not None:
+            raise self._unopened
 
     async def stop_claiming(self) -> None:
         """Take no more jobs. When this returns, the shop has been given all that it will ever be given."""
@@ -141,7 +143,9 @@ class Office:
             asyncio.run(self._main())
         except BaseException as exc:  # noqa: BLE001 (told to whoever started us, or as a fault)
             self._failed = exc
-            if self._started.is_set():
+            if not self._started.is_set():
+                self._unopened = exc
+            else:
                 self._fault("the office stopped", exc)
                 with contextlib.suppress(RuntimeError):  # the shop's loop has closed; nobody waits there
                     self._shop_loop.call_soon_threadsafe(self.on_death)
@@ -236,13 +240,14 @@ class Office:
         self._unsettled += self._shop.take()
         endings = self._unsettled
         free = self._free
-        freed = [ending.slot for ending in endings if ending.slot is not None]
+        freed = Counter([ending.slot for ending in endings if ending.slot is not None])
+        crashed = sum([ending.was_crashed for ending in endings])
         want: list[Want] = []
         if self._accepting:
             # One once-crashed job at a time in this process: if it crashes again, it alone is to blame.
-            alone = self._crashed == sum(ending.was_crashed for ending in endings)
+            alone = self._crashed == crashed
             for queue, slots in free.items():
-                room = slots + freed.count(queue)
+                room = slots + freed[queue]
                 if room > 0 and self._names[queue]:
                     want.append(Want(queue, room, self._names[queue], alone))
         if not endings and not want:
@@ -255,12 +260,12 @@ class Office:
         finally:
             self._deaf = False
         self._unsettled = []
-        for queue in freed:
-            free[queue] += 1
-        for claim in answer.claims:
-            free[claim.queue] -= 1
+        for queue, slots in freed.items():
+            free[queue] += slots
+        for queue, slots in Counter([claim.queue for claim in answer.claims]).items():
+            free[queue] -= slots
         if endings:
-            self._crashed -= sum(ending.was_crashed for ending in endings)
+            self._crashed -= crashed
             self._after_settling(endings, answer.refused)
         if answer.claims:
             self._crashed += sum(

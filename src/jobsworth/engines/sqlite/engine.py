@@ -59,8 +59,7 @@ class SqliteEngine:
 
     async def enqueue(self, wishes: Sequence[Sequence[NewJob]]) -> list[list[Receipt] | QueueFull]:
         with self._store.writing(durable=True) as connection:
-            now = self._clock()
-            answers = [intake.store(connection, jobs, now) for jobs in wishes]
+            answers = intake.store_all(connection, wishes, self._clock())
         self._bell.ring()
         return answers
 
@@ -70,12 +69,26 @@ class SqliteEngine:
                 busy, due = life.something_to_do(connection, want, self._clock())
             if not busy:
                 return Turn([], [], due)
-        with self._store.writing(durable=False) as connection:
-            # Only now: whoever waited long for the lock must not hand out leases that have half run out.
-            answer = life.turn(connection, worker, settle, want, lease, self._clock())
+        try:
+            answer = self._turn(worker, settle, want, lease)
+        except life.TooLate:
+            answer = self._turn(worker, settle, want, lease, one_by_one=True)
         if settle:
             self._bell.ring()
         return answer
+
+    def _turn(
+        self,
+        worker: WorkerId,
+        settle: Sequence[Settlement],
+        want: Sequence[Want],
+        lease: float,
+        *,
+        one_by_one: bool = False,
+    ) -> Turn:
+        with self._store.writing(durable=False) as connection:
+            # Only now: whoever waited long for the lock must not hand out leases that have half run out.
+            return life.turn(connection, worker, settle, want, lease, self._clock(), one_by_one=one_by_one)
 
     async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
         with self._store.writing(durable=False) as connection:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Sequence
 
 from ...errors import QueueFull
 from ...job import NewJob, Receipt
+from .batch import arguments
 from .rows import EXTRA_COLUMNS, PLAIN_COLUMNS, full_row, is_plain, plain_row
 
 INLINE_BYTES = 4096  # larger arguments live apart, so that claims and endings do not rewrite them
@@ -18,6 +20,11 @@ def _insert(columns: str) -> str:
 
 
 PLAIN = _insert(PLAIN_COLUMNS)
+# Jobs that are alike, as {id: arguments}: half the time of a row at a time. After that, the first one's PLAIN_COLUMNS.
+ALIKE = (
+    f"INSERT INTO jobsworth_jobs ({PLAIN_COLUMNS}) SELECT key, ?3, ?4, ?5, CAST(value AS BLOB), ?7, ?8, ?9"
+    " FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING"
+)
 FULL = _insert(f"{PLAIN_COLUMNS}, {EXTRA_COLUMNS}")
 PAYLOAD = "INSERT INTO jobsworth_payloads (seq, args) VALUES (?, ?)"
 # Waiting jobs of a queue, counted no further than needed; one part per partial index.
@@ -27,6 +34,17 @@ ROOM = " + ".join(
 )
 HOLDER = "SELECT id FROM jobsworth_jobs WHERE task = ? AND key = ? AND state < 4"
 KNOWN = "SELECT 1 FROM jobsworth_jobs WHERE id = ?"
+
+
+def store_all(
+    connection: sqlite3.Connection, wishes: Sequence[Sequence[NewJob]], now: float
+) -> list[list[Receipt] | QueueFull]:
+    """Store many callers' batches; each whole, or refused whole."""
+    jobs = [job for wish in wishes for job in wish]
+    if len(wishes) == 1 or any(job.max_size is not None for job in jobs):
+        return [store(connection, wish, now) for wish in wishes]
+    receipts = iter(_store(connection, jobs, now))
+    return [list(itertools.islice(receipts, len(wish))) for wish in wishes]
 
 
 def store(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: float) -> list[Receipt] | QueueFull:
@@ -46,14 +64,26 @@ def store(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: float) ->
 def _store(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: float) -> list[Receipt]:
     if len(jobs) > 1 and all(is_plain(job) and len(job.args) <= INLINE_BYTES for job in jobs):
         connection.execute("SAVEPOINT bulk")
-        rows = [plain_row(job, now, job.args) for job in jobs]
-        stored = connection.executemany(PLAIN, rows).rowcount
+        stored = sum(_store_alike(connection, list(alike), now) for _, alike in itertools.groupby(jobs, _likeness))
         if stored != len(jobs):  # some id was there already; find out which, one by one
             connection.execute("ROLLBACK TO bulk")
         connection.execute("RELEASE bulk")
         if stored == len(jobs):
             return [Receipt(job.id) for job in jobs]
     return [_store_one(connection, job, now) for job in jobs]
+
+
+def _likeness(job: NewJob) -> tuple[object, ...]:
+    """All of a plain job but its id and arguments."""
+    return job.queue, job.task, job.max_attempts, job.delay, job.run_at
+
+
+def _store_alike(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: float) -> int:
+    """Store plain jobs that differ by their ids and arguments only. Returns how many of them were new."""
+    text = arguments(jobs)
+    if text is None:
+        return connection.executemany(PLAIN, [plain_row(job, now, job.args) for job in jobs]).rowcount
+    return connection.execute(ALIKE, (text, *plain_row(jobs[0], now, None))).rowcount
 
 
 def _store_one(connection: sqlite3.Connection, job: NewJob, now: float) -> Receipt:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,6 +13,7 @@ from msgspec.structs import replace
 from ...engine import Heard, Pulse, Turn, Want
 from ...job import FINAL, PENDING, Attempt, CancelRequest, Claim, Failure, Lease, State
 from ...lifecycle import Settlement
+from .batch import LARGE, endings, fetch, numbers
 from .intake import store
 from .rows import CLAIM_COLUMNS, CODES, MORE_COLUMNS, encode, full_claim, plain_claim
 
@@ -22,12 +25,14 @@ PROMOTION = (
     "UPDATE jobsworth_jobs SET state = 1, version = version + 1, updated_at = ?1 WHERE seq IN"
     f" (SELECT seq FROM jobsworth_jobs WHERE state = 0 AND run_at <= ?1 ORDER BY run_at LIMIT {PROMOTE})"
 )
-PAUSED = "SELECT name FROM jobsworth_queues WHERE paused"
+LOOK = f"SELECT ({NEXT_DUE}), (SELECT json_group_array(name) FROM jobsworth_queues WHERE paused)"
 MORE = f"SELECT {MORE_COLUMNS} FROM jobsworth_jobs WHERE seq = ?"
 # The common ending, made as narrow as it can be: success without anything else to say.
+# Each ending is [seq, fence, result].
 SUCCESS = (
-    "UPDATE jobsworth_jobs SET state = 4, result = ?, finished_at = ?, updated_at = ?, lease_until = NULL,"
-    " failure = NULL, version = version + 1 WHERE seq = ? AND fence = ? AND state > 1 AND state < 4"
+    "UPDATE jobsworth_jobs SET state = 4, result = CAST(ending.value ->> 2 AS BLOB), finished_at = ?2, updated_at = ?2,"
+    " lease_until = NULL, failure = NULL, version = version + 1 FROM json_each(?1) AS ending"
+    " WHERE seq = ending.value ->> 0 AND fence = ending.value ->> 1 AND state > 1 AND state < 4"
 )
 HELD_ROW = (
     "SELECT state, attempt, worker, started_at, cancel_reason FROM jobsworth_jobs"
@@ -61,21 +66,38 @@ TAKE_OVER = (
     f" WHERE {RAN_OUT} ORDER BY lease_until LIMIT ?) RETURNING {CLAIM_COLUMNS}"
 )
 
-_taking: dict[tuple[bool, int], str] = {}
-_ready: dict[int, str] = {}
+TAKE = (
+    "UPDATE jobsworth_jobs SET state = 2, attempt = attempt + 1, fence = fence + 1, worker = ?1, lease_until = ?2,"
+    " started_at = ?3, updated_at = ?3, progress = NULL, version = version + 1"
+    " WHERE seq IN (SELECT value FROM json_each(?4))"
+)
 
 
-def _claim_statement(crashed: bool, tasks: int) -> str:
-    statement = _taking.get((crashed, tasks))
-    if statement is None:
-        marks = ", ".join("?" * tasks)
-        statement = _taking[crashed, tasks] = (
-            "UPDATE jobsworth_jobs SET state = 2, attempt = attempt + 1, fence = fence + 1, worker = ?,"
-            " lease_until = ?, started_at = ?, updated_at = ?, progress = NULL, version = version + 1 WHERE seq IN"
-            f" (SELECT seq FROM jobsworth_jobs WHERE state = 1 AND crashes {'>' if crashed else '='} 0 AND queue = ?"
-            f" AND task IN ({marks}) ORDER BY priority DESC, seq LIMIT ?) RETURNING {CLAIM_COLUMNS}"
-        )
-    return statement
+_COMPLETED = State.COMPLETED  # an enum's members take their time to be looked up
+
+
+class TooLate(Exception):
+    """Some ending of a batch came after its lease was lost: roll back, and write them one by one."""
+
+
+@functools.cache
+def _next_in_line(crashed: bool, tasks: int) -> str:
+    """Jobs as they will be once taken, by CLAIM_COLUMNS."""
+    return (
+        "SELECT seq, id, fence + 1 AS fence, task, args, attempt + 1 AS attempt, errors, crashes, max_attempts,"
+        f" priority, more FROM jobsworth_jobs WHERE state = 1 AND crashes {'>' if crashed else '='} 0 AND queue = ?"
+        f" AND task IN ({_marks(tasks)}) ORDER BY priority DESC, seq LIMIT ?"
+    )
+
+
+@functools.cache
+def _any_ready(tasks: int) -> str:
+    one = "EXISTS (SELECT 1 FROM jobsworth_jobs WHERE state = 1 AND crashes {} 0 AND queue = ? AND task IN ({}))"
+    return f"SELECT {one.format('=', _marks(tasks))}, {one.format('>', _marks(tasks))}"
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
 
 
 def something_to_do(connection: sqlite3.Connection, want: Sequence[Want], now: float) -> tuple[bool, float | None]:
@@ -85,14 +107,7 @@ def something_to_do(connection: sqlite3.Connection, want: Sequence[Want], now: f
     if due == 0.0:
         return True, due
     for each in want:
-        statement = _ready.get(len(each.tasks))
-        if statement is None:
-            marks = ", ".join("?" * len(each.tasks))
-            tail = f"AND queue = ? AND task IN ({marks})"
-            statement = _ready[len(each.tasks)] = (
-                f"SELECT EXISTS (SELECT 1 FROM jobsworth_jobs WHERE state = 1 AND crashes = 0 {tail}),"
-                f" EXISTS (SELECT 1 FROM jobsworth_jobs WHERE state = 1 AND crashes > 0 {tail})"
-            )
+        statement = _any_ready(len(each.tasks))
         fresh, crashed = connection.execute(statement, (each.queue, *each.tasks) * 2).fetchone()
         if fresh or (crashed and each.crashed):
             return True, due
@@ -106,41 +121,41 @@ def turn(
     want: Sequence[Want],
     lease: float,
     now: float,
+    *,
+    one_by_one: bool = False,
 ) -> Turn:
-    """Write down the endings, then claim."""
-    refused = settle(connection, settlements, now) if settlements else []
-    row = connection.execute(NEXT_DUE).fetchone()
-    if row is not None and row[0] <= now:
+    """Write down the endings, then claim. Raises TooLate, unless one by one: then the answer names what was refused."""
+    refused = _settle(connection, settlements, now, one_by_one) if settlements else []
+    next_due, names = connection.execute(LOOK).fetchone()
+    if next_due is not None and next_due <= now:
         connection.execute(PROMOTION, (now,))
-        row = connection.execute(NEXT_DUE).fetchone()
-    due = None if row is None else max(0.0, row[0] - now)
+        next_due, names = connection.execute(LOOK).fetchone()
+    due = None if next_due is None else max(0.0, next_due - now)
+    paused = () if names == "[]" else json.loads(names)
     claims: list[Claim] = []
-    if want:
-        paused = {name for (name,) in connection.execute(PAUSED)}
-        for each in want:
-            if each.queue not in paused and each.limit > 0:
-                # One job that took a process down per turn, whichever queue it comes from.
-                crashed = each.crashed and not any(claim.crashes for claim in claims)
-                claims += _claim(connection, worker, each, crashed, lease, now)
+    for each in want:
+        if each.queue not in paused and each.limit > 0:
+            # One job that took a process down per turn, whichever queue it comes from.
+            crashed = each.crashed and not any(claim.crashes for claim in claims)
+            claims += _claim(connection, worker, each, crashed, lease, now)
     return Turn(claims, refused, due)
 
 
 def _claim(
     connection: sqlite3.Connection, worker: str, want: Want, with_crashed: bool, lease: float, now: float
 ) -> list[Claim]:
-    first = (worker, now + lease, now, now, want.queue, *want.tasks)
-    tasks = len(want.tasks)
     found: list[tuple[Any, ...]] = []
     if with_crashed:
-        found = connection.execute(_claim_statement(True, tasks), (*first, 1)).fetchall()
-    found += connection.execute(_claim_statement(False, tasks), (*first, want.limit - len(found))).fetchall()
-    # RETURNING promises no order. Columns 0 and 9 are seq and priority.
+        found = fetch(connection, _next_in_line(True, len(want.tasks)), (want.queue, *want.tasks, 1))
+    room = want.limit - len(found)
+    found += fetch(connection, _next_in_line(False, len(want.tasks)), (want.queue, *want.tasks, room))
+    if not found:
+        return []
+    connection.execute(TAKE, (worker, now + lease, now, numbers(row[0] for row in found)))
     found.sort(key=_line)
     return [
-        # Column 4: arguments; not bytes if they are kept apart or damaged. Column 10: more.
-        plain_claim(row, want.queue)
-        if row[10] is None and type(row[4]) is bytes
-        else _whole_claim(connection, row, now)
+        # Column 4: arguments, None if they are kept apart. Column 10: more.
+        plain_claim(row, want.queue) if row[10] is None and row[4] is not None else _whole_claim(connection, row, now)
         for row in found
     ]
 
@@ -156,27 +171,36 @@ def _whole_claim(
     return full_claim(row, connection.execute(MORE, (row[0],)).fetchone(), now, taken_over=taken_over)
 
 
-def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], now: float) -> list[str]:
-    """Write endings; returns the ids whose lease was lost."""
+def _settle(
+    connection: sqlite3.Connection, settlements: Sequence[Settlement], now: float, one_by_one: bool
+) -> list[str]:
+    """Write endings; returns the ids whose lease was lost. Raises TooLate if those of a batch cannot be told apart."""
+    others = settlements
+    if not one_by_one:
+        plain, others = _sorted_out(settlements)
+        text = endings(plain)
+        if text is None:
+            others = settlements
+        elif plain and connection.execute(SUCCESS, (text, now)).rowcount != len(plain):
+            raise TooLate
+    return [each.lease.job_id for each in others if not _settle_one(connection, each, now)]
+
+
+def _sorted_out(settlements: Sequence[Settlement]) -> tuple[Sequence[Settlement], Sequence[Settlement]]:
+    """The plain ones, and the others."""
     plain = [each for each in settlements if _is_plain(each)]
-    refused: list[str] = []
-    if plain:
-        connection.execute("SAVEPOINT endings")
-        rows = [(each.result, now, now, each.lease.row, each.lease.fence) for each in plain]
-        written = connection.executemany(SUCCESS, rows).rowcount
-        if written != len(plain):  # some lease was lost: undo, and find out which, one by one
-            connection.execute("ROLLBACK TO endings")
-        connection.execute("RELEASE endings")
-        if written == len(plain):
-            if len(plain) == len(settlements):
-                return refused
-            settlements = [each for each in settlements if not _is_plain(each)]
-    refused += [each.lease.job_id for each in settlements if not _settle_one(connection, each, now)]
-    return refused
+    if len(plain) == len(settlements):
+        return plain, ()
+    return plain, [each for each in settlements if not _is_plain(each)]
 
 
 def _is_plain(ending: Settlement) -> bool:
-    return ending.target is State.COMPLETED and ending.progress is None and ending.forward is None
+    return (
+        ending.target is _COMPLETED
+        and ending.progress is None
+        and ending.forward is None
+        and (ending.result is None or len(ending.result) <= LARGE)
+    )
 
 
 def _settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) -> bool:

@@ -80,8 +80,10 @@ def moment(delay: float, run_at: float | None, now: float) -> float:
 
 
 def plain_claim(row: tuple[Any, ...], queue: str) -> Claim:
-    """A Claim from CLAIM_COLUMNS of a job that has no more to it."""
+    """A Claim from CLAIM_COLUMNS of a job that has no more to it. Its arguments may be text here."""
     seq, id_, fence, task, args, attempt, errors, crashes, max_attempts, priority, _ = row
+    if type(args) is str:
+        args = args.encode()
     return Claim(
         lease=Lease(id_, fence, seq), queue=queue, task=task, args=args, attempt=attempt, errors=errors,
         crashes=crashes, max_attempts=max_attempts, priority=priority,

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ...errors import EngineUnavailable, StorageFull
+from ...errors import EngineError, EngineUnavailable, StorageFull
 from . import migrate
 from .faults import translate
 from .filesystem import refuse_network
@@ -59,17 +59,18 @@ class Store:
         self.path = path
         self.wal_name = f"{path}-wal"
         self.on_commit: Callable[[], None] = lambda: None
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()  # one thread of this process at a time
         self._read_lock = threading.Lock()
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._durable = True
         self._seen_version = -1
         self._tight = False  # the disk was full at the last write
+        self.commits = 0  # of this process, so far
 
     def open(self) -> None:
         """Open the file, refuse what cannot be trusted, and bring the schema up to date."""
-        with self._lock, self._faults():
+        with self.lock, self._faults():
             if self._writer is not None:
                 return
             refuse_network(self.path)
@@ -83,38 +84,38 @@ class Store:
 
     def close(self) -> None:
         """Close both connections; SQLite checkpoints when the last process does."""
-        with self._lock, self._read_lock, self._faults():
+        with self.lock, self._read_lock, self._faults():
             for connection in (self._reader, self._writer):
                 if connection is not None:
                     connection.close()
             self._reader = self._writer = None
 
-    @contextlib.contextmanager
-    def writing(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, durable: bool) -> _Writing:
         """One write transaction, committed at the end, rolled back on any exception.
 
         durable: the commit is on disk (fsync) when this returns. Without, a power cut may undo it, a killed process
         never does.
         """
-        with self._lock, self._faults():
-            if self._writer is None:
-                self.open()
-            connection = self._writer
-            assert connection is not None
-            if durable is not self._durable:
-                connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-                self._durable = durable
-            if self._tight:
-                self._make_room(connection)
-            self._begin(connection)
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException as exc:
-                self._roll_back(connection, exc)
-                self._tight = isinstance(exc, sqlite3.Error) and isinstance(translate(exc, self.path), StorageFull)
-                raise
-        self.on_commit()
+        return _Writing(self, durable)
+
+    def begin(self, durable: bool) -> sqlite3.Connection:
+        """Begin a write transaction. The lock is held by the caller."""
+        if self._writer is None:
+            self.open()
+        connection = self._writer
+        assert connection is not None
+        if durable is not self._durable:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        if self._tight:
+            self._make_room(connection)
+        self._begin(connection)
+        return connection
+
+    def abandon(self, connection: sqlite3.Connection, exc: BaseException) -> None:
+        """Roll back what begin() began."""
+        self._roll_back(connection, exc)
+        self._tight = isinstance(exc, sqlite3.Error) and isinstance(translate(exc, self.path), StorageFull)
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
         """The disk was full. If somebody freed some of it, empty the log into the database before the log eats that up:
@@ -143,7 +144,7 @@ class Store:
     @contextlib.contextmanager
     def glancing(self) -> Iterator[sqlite3.Connection]:
         """The writer's connection for single cheap reads outside any transaction."""
-        with self._lock, self._faults():
+        with self.lock, self._faults():
             if self._writer is None:
                 self.open()
             assert self._writer is not None
@@ -152,7 +153,7 @@ class Store:
     @contextlib.contextmanager
     def pausing(self) -> Iterator[None]:
         """Nobody in this process writes meanwhile."""
-        with self._lock:
+        with self.lock:
             yield
 
     def changed_elsewhere(self) -> bool:
@@ -161,7 +162,7 @@ class Store:
         The writer's own commits do not count: `PRAGMA data_version` only moves for other connections' work, and all of
         this process's writes go through this one.
         """
-        if not self._lock.acquire(blocking=False):
+        if not self.lock.acquire(blocking=False):
             return False  # we are writing; the next look will tell
         try:
             if self._writer is None:
@@ -171,7 +172,7 @@ class Store:
             changed, self._seen_version = seen != self._seen_version, seen
             return bool(changed)
         finally:
-            self._lock.release()
+            self.lock.release()
 
     def connect(self) -> sqlite3.Connection:
         """A further connection with our settings, for the keeper and the doctor. The caller closes it."""
@@ -253,14 +254,18 @@ class Store:
         try:
             yield
         except sqlite3.Error as exc:
-            if self._writer is not None and "decode to UTF-8" in str(exc):
-                # Damaged text somewhere. Reading it so costs time, so it is done only now; the next try gets through.
-                self._writer.text_factory = _as_text
-            raise translate(exc, self.path) from exc
+            raise self.translated(exc) from exc
+
+    def translated(self, exc: sqlite3.Error) -> EngineError:
+        """Our error for one of the driver's."""
+        if self._writer is not None and "decode to UTF-8" in str(exc):
+            # Damaged text somewhere. Reading it so costs time, so it is done only now; the next try gets through.
+            self._writer.text_factory = _as_text
+        return translate(exc, self.path)
 
     def freeze(self) -> None:
         """Before a fork: let whoever is at it finish, then close, and let nobody open until thaw()."""
-        self._lock.acquire()
+        self.lock.acquire()
         self._read_lock.acquire()
         for connection in (self._reader, self._writer):
             if connection is not None:
@@ -270,4 +275,52 @@ class Store:
     def thaw(self) -> None:
         """After a fork, in the parent: go on. What is needed is opened again."""
         self._read_lock.release()
-        self._lock.release()
+        self.lock.release()
+
+
+class _Writing:
+    """What Store.writing() gives. A class and not a generator: this is on the way of every enqueue."""
+
+    __slots__ = ("_connection", "_durable", "_store")
+
+    def __init__(self, store: Store, durable: bool) -> None:
+        self._store = store
+        self._durable = durable
+
+    def __enter__(self) -> sqlite3.Connection:
+        store = self._store
+        store.lock.acquire()
+        try:
+            self._connection = store.begin(self._durable)
+        except BaseException as exc:
+            store.lock.release()
+            if isinstance(exc, sqlite3.Error):
+                raise store.translated(exc) from exc
+            raise
+        return self._connection
+
+    def __exit__(self, kind: object, raised: BaseException | None, trace: object) -> None:
+        store = self._store
+        late: BaseException | None = None
+        try:
+            if raised is None:
+                late = self._commit()
+            wrong = late or raised
+            if wrong is not None:
+                store.abandon(self._connection, wrong)
+        finally:
+            store.lock.release()
+        if wrong is None:
+            store.on_commit()
+        elif isinstance(wrong, sqlite3.Error):
+            raise store.translated(wrong) from wrong
+        elif late is not None:
+            raise late
+
+    def _commit(self) -> BaseException | None:
+        try:
+            self._connection.execute("COMMIT")
+        except BaseException as exc:  # noqa: BLE001 (raised by our caller, after the rollback)
+            return exc
+        self._store.commits += 1
+        return None

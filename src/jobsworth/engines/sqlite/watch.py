@@ -19,6 +19,7 @@ from .store import Store
 PERIOD = 0.01  # seconds between looks where there are no events
 # A write is told before its commit can be seen (that may wait for the disk): ask so often, so many seconds apart.
 ASKS, PAUSE = 12, 0.004
+OWN_PAUSE = 0.02  # seconds apart while this process itself keeps writing: most events are its own then
 ASK_EVERY = 0.25  # seconds after which SQLite is asked in any case
 
 
@@ -66,9 +67,15 @@ class Watch:
         return events if events is not None or stamp is None else open_events(self._store.wal_name)
 
     def _sleep_until(self, events: FileEvents) -> None:
-        for _ in range(ASKS if events.wait(ASK_EVERY) else 1):
+        asks = ASKS if events.wait(ASK_EVERY) else 1
+        while asks > 0:
+            before = self._store.commits
             self._ask()
             time.sleep(PAUSE)
+            asks -= 1
+            if self._store.commits != before:
+                time.sleep(OWN_PAUSE - PAUSE)
+                asks -= 4
 
     def _look_for(self, seconds: float) -> None:
         """Look at the log's time again and again. It is coarse: after a change SQLite is asked twice."""
