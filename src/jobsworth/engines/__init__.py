@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from jobsworth.engine import Engine
 from jobsworth.errors import BadUrl
@@ -15,7 +15,8 @@ GROUP = "jobsworth.engines"  # entry points of other packages: scheme = "package
 def from_url(url: str) -> Engine:
     """The engine for a URL, not opened yet. Raises BadUrl (E103).
 
-    sqlite:///relative.db, sqlite:////absolute.db, memory://, or a scheme that an installed package offers.
+    sqlite:///relative.db, sqlite:////absolute.db, postgresql://user@host/database, memory://, or a scheme that an
+    installed package offers. PostgreSQL's takes schema=NAME and doorbell=off beside libpq's own options.
     """
     scheme = urlsplit(url).scheme.lower()
     maker = _OURS.get(scheme)
@@ -60,4 +61,38 @@ def _memory(url: str) -> Engine:
     return MemoryEngine()
 
 
-_OURS: dict[str, Callable[[str], Engine]] = {"sqlite": _sqlite, "memory": _memory}
+def _postgres(url: str) -> Engine:
+    try:
+        from jobsworth.engines.postgres import PostgresEngine
+    except ImportError as exc:
+        raise _missing(url, "postgres", exc) from exc
+    parts = urlsplit(url)
+    ours, theirs = {"schema": "jobsworth", "doorbell": "on"}, []
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name in ours:
+            ours[name] = value
+        else:
+            theirs.append((name, value))
+    rest = parts._replace(scheme="postgresql", query=urlencode(theirs))
+    doorbell = _on_or_off(url, "doorbell", ours["doorbell"])
+    return PostgresEngine(urlunsplit(rest), where=redacted(url), schema=ours["schema"], doorbell=doorbell)
+
+
+def _on_or_off(url: str, name: str, value: str) -> bool:
+    if value not in ("on", "off"):
+        raise BadUrl(f"{redacted(url)}: {name} is on or off, not {value!r}")
+    return value == "on"
+
+
+def _missing(url: str, extra: str, exc: ImportError) -> BadUrl:
+    return BadUrl(
+        f"{redacted(url)!r} needs a package that is not installed ({exc})", hint=f"pip install 'jobsworth[{extra}]'"
+    )
+
+
+_OURS: dict[str, Callable[[str], Engine]] = {
+    "sqlite": _sqlite,
+    "postgresql": _postgres,
+    "postgres": _postgres,
+    "memory": _memory,
+}

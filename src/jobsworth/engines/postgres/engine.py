@@ -1,0 +1,208 @@
+"""The PostgreSQL engine: one schema in one database, shared by any number of machines.
+
+Blocking: its coroutines never suspend. The bridge runs them in place for sync callers and in a thread for async ones.
+Every verb is one transaction, most are one round trip; the server's clock is the only one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+
+from ...bell import Bell
+from ...clock import Clock
+from ...engine import Heard, Pulse, QueueSettings, QueueStatus, Turn, Want, Where, WorkerCard
+from ...errors import QueueFull
+from ...job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
+from ...lifecycle import Move, Settlement
+from . import desk, doctor, figures, intake, life, migrate
+from .doorbell import Doorbell
+from .faults import IN_THE_WAY
+from .lines import Line, Lines
+from .names import DEFAULT, checked, named
+
+T = TypeVar("T")
+TRIES = 8  # of a transaction that another one was in the way of
+CARD_LEASES = 3  # a worker's card runs out after so many leases without a pulse
+_engines: weakref.WeakSet[PostgresEngine] = weakref.WeakSet()
+
+
+class PostgresEngine:
+    """Jobs in the schema `schema` of a PostgreSQL database (13 or newer), made on first use if the user may.
+
+    conninfo: what libpq connects with: a postgresql:// URL or key=value pairs.
+    where:    what messages call the server; must not hold a password.
+    doorbell: hear of other processes' changes by LISTEN/NOTIFY; without, by polling alone.
+    clock:    for tests only: stands in for the server's clock.
+    """
+
+    blocking = True
+
+    def __init__(
+        self, conninfo: str, *, where: str, schema: str = DEFAULT, doorbell: bool = True, clock: Clock | None = None
+    ) -> None:
+        self.schema = checked(schema)
+        self.where = where
+        self._conninfo = conninfo
+        self._clock = clock
+        self._rings = doorbell
+        self._start()
+        _engines.add(self)
+
+    def __repr__(self) -> str:
+        return f"PostgresEngine({self.where!r}, schema={self.schema!r})"
+
+    def _start(self) -> None:
+        self._opened = False
+        self._lines = Lines(self._conninfo, self.where)
+        self._bell = Bell()
+        self._doorbell = Doorbell(self._lines, self.schema, self._bell)
+
+    async def open(self) -> None:
+        self._open()
+
+    def _open(self) -> None:
+        with self._lines.line() as line:
+            migrate.migrate(line, self.schema)
+        self._opened = True
+
+    async def close(self) -> None:
+        self._opened = False
+        self._doorbell.stop()
+        self._lines.hang_up()
+
+    async def enqueue(self, wishes: Sequence[Sequence[NewJob]]) -> list[list[Receipt] | QueueFull]:
+        answers = self._do(lambda line: intake.store_all(line, self._ask(line), wishes, self._now()))
+        self._ring()
+        return answers
+
+    async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
+        answer = self._do(lambda line: life.turn(line, self._ask(line), worker, settle, want, lease, self._now()))
+        if settle:
+            self._ring()
+        return answer
+
+    async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
+        lives = CARD_LEASES * lease
+        rows = self._do(lambda line: life.pulse(self._ask(line), card, lives, pulses, lease, self._now()))
+        return _heard([each.lease for each in pulses], rows)
+
+    async def hear(self, leases: Sequence[Lease]) -> Heard:
+        return _heard(leases, self._do(lambda line: life.hear(self._ask(line), leases)))
+
+    async def reclaim(self, limit: int, *, worker: WorkerId, lease: float) -> list[Claim]:  # noqa: ARG002
+        return self._do(lambda line: life.reclaim(self._ask(line), limit, lease, self._now()))
+
+    async def move(self, where: Where, move: Move) -> list[JobId]:
+        def work(line: Line) -> list[JobId]:
+            with line.transaction():
+                return desk.move(self._ask(line), where, move, self._now())
+
+        moved = self._do(work)
+        if moved:
+            self._ring()
+        return moved
+
+    async def delete(self, where: Where) -> int:
+        return self._do(lambda line: desk.delete(self._ask(line), where, self._now()))
+
+    async def configure(self, queue: str, settings: QueueSettings) -> None:
+        self._do(lambda line: desk.configure(self._ask(line), queue, settings))
+        self._ring()
+
+    async def find(self, where: Where) -> list[Job]:
+        return self._view(lambda ask: desk.find(ask, where, self._now()))
+
+    async def count(self, where: Where) -> int:
+        return self._view(lambda ask: desk.count(ask, where, self._now()))
+
+    async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
+        wanted = None if names is None else list(names)
+        return self._view(lambda ask: figures.queues(ask, wanted, self._now(), brief=brief))
+
+    async def workers(self) -> list[WorkerCard]:
+        return self._view(lambda ask: desk.workers(ask, self._now()))
+
+    async def sign_off(self, worker: WorkerId) -> None:
+        self._do(lambda line: self._ask(line)("DELETE FROM @workers WHERE id = %s", (worker,)))
+
+    async def upkeep(self) -> None:
+        gone = "DELETE FROM @workers WHERE gone_at <= (SELECT @moment(%s))"
+        self._do(lambda line: self._ask(line)(gone, (self._now(),)))
+
+    def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
+        return self._doorbell.listen(ring) if self._rings else self._bell.listen(ring)
+
+    async def doctor(self) -> list[tuple[str, str, str]]:
+        return self._do(
+            lambda line: doctor.findings(line, self._ask(line), self.schema, self.where, doorbell=self._rings)
+        )
+
+    def durability(self) -> str:
+        """How safe an acknowledged job is on this server, in one line. Raises EngineUnavailable."""
+        return self._do(lambda line: doctor.durability(self._ask(line)))
+
+    def _now(self) -> float | None:
+        """A test's moment; None: the server knows."""
+        return None if self._clock is None else self._clock()
+
+    def _ring(self) -> None:
+        self._bell.ring()
+        if self._rings:
+            self._doorbell.ring()
+
+    def _ask(self, line: Line) -> desk.Ask:
+        def ask(sql: str, values: Sequence[Any] = (), *, binary: bool = False) -> psycopg.Cursor[Any]:
+            return line.execute(named(self.schema, sql).encode(), values or None, binary=binary)
+
+        return ask
+
+    def _view(self, look: Callable[[desk.Ask], T]) -> T:
+        """Several looks at one moment: a consistent view that blocks nobody."""
+
+        def work(line: Line) -> T:
+            with line.transaction():
+                line.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                return look(self._ask(line))
+
+        return self._do(work)
+
+    def _do(self, work: Callable[[Line], T]) -> T:
+        """Run one transaction, again if another one was in its way. Raises EngineUnavailable or another EngineError."""
+        if not self._opened:
+            self._open()
+        with self._lines.line() as line:
+            for _ in range(TRIES - 1):
+                try:
+                    return work(line)
+                except IN_THE_WAY:
+                    time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 (jitter, not a secret)
+            return work(line)
+
+
+def _heard(leases: Sequence[Lease], rows: Iterable[tuple[Any, ...]]) -> Heard:
+    cancelled, lost = [], []
+    for place, state, reason, grace in rows:
+        job_id = leases[place].job_id
+        if state is None:
+            lost.append(job_id)
+        else:
+            cancelled.append(CancelRequest(job_id, reason, grace))
+    return Heard(cancelled, lost)
+
+
+def _after_fork() -> None:
+    """Start afresh: the parent's connections and threads are not the child's."""
+    for engine in list(_engines):
+        engine._lines.forget()  # noqa: SLF001
+        engine._start()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

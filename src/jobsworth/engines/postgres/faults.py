@@ -1,0 +1,32 @@
+"""From the driver's exceptions to ours. Nothing of psycopg crosses the engine's door."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors
+
+from ...errors import EngineError, EngineUnavailable, StorageFull
+
+# Another transaction was in the way, and ours was rolled back whole: it may simply be tried again.
+IN_THE_WAY = (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation)
+
+
+def translate(exc: psycopg.Error, where: str) -> EngineError:
+    """Our error for one of the driver's. `where` is the server, without its password."""
+    text = " ".join(str(exc).split())
+    if isinstance(exc, errors.DiskFull):
+        return StorageFull(
+            f"{where}: the disk is full; new jobs are refused, what was acknowledged is safe",
+            hint="free some space on the server's disk; nothing needs to be restarted",
+        )
+    if isinstance(exc, errors.InvalidPassword | errors.InvalidAuthorizationSpecification | errors.InvalidCatalogName):
+        return EngineUnavailable(f"{where} does not let us in: {text}", hint="check user, password and database")
+    if isinstance(exc, errors.InsufficientPrivilege):
+        return EngineError(f"{where}: this user may not do that: {text}", hint="see `jobsworth migrate --sql`")
+    if isinstance(exc, errors.UndefinedTable | errors.UndefinedFunction | errors.InvalidSchemaName):
+        return EngineError(f"{where}: the schema is not there: {text}", hint="run `jobsworth migrate`")
+    if isinstance(exc, psycopg.OperationalError | psycopg.InterfaceError):
+        return EngineUnavailable(
+            f"{where} does not answer: {text}", hint="is the server up, and can this machine reach it?"
+        )
+    return EngineError(f"{where}: {type(exc).__name__}: {text}")

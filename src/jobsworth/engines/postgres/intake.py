@@ -1,0 +1,79 @@
+"""Enqueue: storing wishes. Each caller's batch is stored whole or not at all; many batches share one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+from ...errors import EngineUnavailable, QueueFull
+from ...job import NewJob, Receipt
+from .desk import Ask
+from .lines import Line
+from .rows import text, to_json, wish
+
+ENQUEUE = "SELECT place, there FROM @enqueue(%s, %s, %s)"
+TRIES = 5
+
+
+def store_all(
+    line: Line, ask: Ask, wishes: Sequence[Sequence[NewJob]], test_now: float | None
+) -> list[list[Receipt] | QueueFull]:
+    """Store many callers' batches."""
+    if not any(job.max_size is not None for batch in wishes for job in batch):
+        receipts = iter(_stored(ask, [job for batch in wishes for job in batch], test_now))
+        return [list(islice(receipts, len(batch))) for batch in wishes]
+    with line.transaction():
+        return [store(ask, batch, test_now) for batch in wishes]
+
+
+def store(ask: Ask, jobs: Sequence[NewJob], test_now: float | None) -> list[Receipt] | QueueFull:
+    """Store one batch, or refuse it whole."""
+    rooms: dict[str, int] = {}
+    for job in jobs:
+        if job.max_size is not None:
+            rooms[job.queue] = min(job.max_size, rooms.get(job.queue, job.max_size))
+    if not rooms:
+        return _stored(ask, jobs, test_now)
+    rows = ask(ENQUEUE, (_json(jobs), to_json(rooms), test_now)).fetchall()
+    if rows and rows[0][0] == 0:
+        queue = rows[0][1]
+        return QueueFull(
+            f"queue {queue!r} is full: its max_size is {rooms[queue]} waiting jobs",
+            hint="try again later, add workers, or raise max_size; nothing of this call was stored",
+        )
+    return _receipts(ask, jobs, dict(rows), test_now)
+
+
+def _stored(ask: Ask, jobs: Sequence[NewJob], test_now: float | None) -> list[Receipt]:
+    if not jobs:
+        return []
+    return _receipts(ask, jobs, dict(ask(ENQUEUE, (_json(jobs), None, test_now)).fetchall()), test_now)
+
+
+def _json(jobs: Sequence[NewJob]) -> str:
+    return to_json([wish(job) for job in jobs])
+
+
+def _receipts(ask: Ask, jobs: Sequence[NewJob], there: dict[int, str | None], test_now: float | None) -> list[Receipt]:
+    """One receipt per wish, from the places that were not created."""
+    receipts: list[Receipt] = []
+    seen: set[str] = set()
+    for place, job in enumerate(jobs, 1):
+        if place in there:
+            holder = there[place]
+            receipts.append(Receipt(holder, created=False) if holder else _again(ask, job, test_now))
+        else:
+            receipts.append(Receipt(job.id, created=job.id not in seen))
+        seen.add(job.id)
+    return receipts
+
+
+def _again(ask: Ask, job: NewJob, test_now: float | None) -> Receipt:
+    """Who held its key has ended between two looks. It may be taken now, or be held by yet another."""
+    for _ in range(TRIES):
+        rows = ask(ENQUEUE, (_json([job]), None, test_now)).fetchall()
+        if not rows:
+            return Receipt(job.id)
+        if rows[0][1] is not None:
+            return Receipt(rows[0][1], created=False)
+    raise EngineUnavailable(f"the key {text(job.key or '')!r} changed hands too quickly", hint="try again")

@@ -1,0 +1,121 @@
+"""The life of a running job: turn, pulse, hear, reclaim. Every write here is fenced by the lease."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ...engine import Pulse, Turn, Want, WorkerCard
+from ...job import Claim, Lease
+from ...lifecycle import Settlement
+from .desk import Ask
+from .intake import store
+from .lines import Line
+from .rows import CODES, claim, done, is_plain, other, small, text, to_json
+
+TURN = "SELECT * FROM @turn(%s, %s, %s, %s, %s, %s)"
+SETTLE = "SELECT place, reached FROM @settle(%s, %s, %s)"
+CLAIM = "SELECT * FROM @claim(%s, %s, %s, %s)"
+PULSE = "SELECT place, state, reason, grace FROM @pulse(%s, %s, %s, %s, %s, %s)"
+HEAR = "SELECT place, state, reason, grace FROM @hear(%s)"
+RECLAIM = "SELECT * FROM @reclaim(%s, %s, %s)"
+
+
+def turn(
+    line: Line,
+    ask: Ask,
+    worker: str,
+    settle: Sequence[Settlement],
+    want: Sequence[Want],
+    lease: float,
+    test_now: float | None,
+) -> Turn:
+    """Write down the endings, then claim: one round trip, unless an ending brings a new job with it."""
+    ended, others = _endings(settle)
+    wants = _wants(want)
+    if any(each.forward is not None for each in settle):
+        with line.transaction():
+            written = _settle_and_forward(ask, settle, ended, others, test_now)
+            rows = ask(CLAIM, (text(worker), wants, lease, test_now), binary=True).fetchall()
+    else:
+        rows = ask(TURN, (text(worker), ended, others, wants, lease, test_now), binary=True).fetchall()
+        written = set(rows[0][0] or ())
+        rows = [row[1:] for row in rows]
+    # The claims of one want come in no particular order.
+    claims = sorted([claim(row[1:]) for row in rows[1:]], key=lambda each: (-each.priority, each.lease.row))
+    refused = [each.lease.job_id for place, each in enumerate(settle) if place not in written]
+    return Turn(_by_want(claims, want), refused, rows[0][0])
+
+
+def _by_want(claims: list[Claim], want: Sequence[Want]) -> list[Claim]:
+    if len(want) < 2:
+        return claims
+    order = {each.queue: place for place, each in enumerate(want)}
+    return sorted(claims, key=lambda each: order[each.queue])
+
+
+def _endings(settle: Sequence[Settlement]) -> tuple[str | None, str | None]:
+    """Plain successes and all other endings, as JSON. A lease that is named twice ends once."""
+    ended, others, seen = [], [], set()
+    for place, each in enumerate(settle):
+        lease = (each.lease.row, each.lease.fence)
+        if lease not in seen and each.lease.row is not None:
+            if is_plain(each):
+                ended.append(done(place, each))
+            else:
+                others.append(other(place, each))
+        seen.add(lease)
+    return to_json(ended) if ended else None, to_json(others) if others else None
+
+
+def _wants(want: Sequence[Want]) -> str | None:
+    asked = [
+        {
+            "queue": text(each.queue),
+            "room": each.limit,
+            "tasks": [text(task) for task in each.tasks],
+            "crashed": each.crashed,
+        }
+        for each in want
+        if each.limit > 0 and each.tasks
+    ]
+    return to_json(asked) if asked else None
+
+
+def _settle_and_forward(
+    ask: Ask, settle: Sequence[Settlement], ended: str | None, others: str | None, test_now: float | None
+) -> set[int]:
+    reached = dict(ask(SETTLE, (ended, others, test_now)).fetchall())
+    for place, each in enumerate(settle):
+        if each.forward is not None and reached.get(place) == CODES[each.target]:
+            # A full queue must not lose it: the job it stands for has already been given up.
+            store(ask, [replace(each.forward, max_size=None)], test_now)
+    return set(reached)
+
+
+def pulse(
+    ask: Ask, card: WorkerCard, lives: float, pulses: Sequence[Pulse], lease: float, test_now: float | None
+) -> list[tuple[Any, ...]]:
+    """Keep the worker's card, renew leases and store progress; then as hear()."""
+    leases = to_json(
+        [
+            {"place": place, "seq": each.lease.row, "fence": each.lease.fence, "progress": small(each.progress)}
+            for place, each in enumerate(pulses)
+        ]
+    )
+    return ask(PULSE, (text(card.id), msgspec.json.encode(card), lives, leases, lease, test_now)).fetchall()
+
+
+def hear(ask: Ask, leases: Sequence[Lease]) -> list[tuple[Any, ...]]:
+    """(place, state, reason, grace) of the leases that were asked to stop, or, without a state, are lost."""
+    named = [{"place": place, "seq": each.row, "fence": each.fence} for place, each in enumerate(leases)]
+    return ask(HEAR, (to_json(named),)).fetchall()
+
+
+def reclaim(ask: Ask, limit: int, lease: float, test_now: float | None) -> list[Claim]:
+    """Take over expired leases."""
+    rows = ask(RECLAIM, (max(0, limit), lease, test_now), binary=True).fetchall()
+    return sorted([claim(row[1:]) for row in rows], key=lambda each: each.lease.row)

@@ -1,0 +1,121 @@
+"""Connections to the server: lent to one thread at a time, opened when they are needed, never waited on for ever.
+
+Not psycopg's own pool: that one reconnects on its own schedule, with pauses that grow, and after an outage a caller
+waits for it. Here whoever comes first after an outage connects, at once or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import threading
+import time
+from collections.abc import Generator, Iterator
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import pq
+
+from .faults import translate
+
+T = TypeVar("T")
+CONNECT_WITHIN = 3  # seconds
+ANSWER_WITHIN = 10.0  # seconds a server may leave any of our statements unanswered; they take milliseconds
+IDLE = 4  # connections kept open while nobody uses them
+_KEEPALIVE: dict[str, Any] = {
+    "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000,
+}  # fmt: skip
+
+
+class Line(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that gives up on a server that takes a statement and never answers."""
+
+    answer_within = ANSWER_WITHIN
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
+        return super().wait(_bounded(gen, time.monotonic() + self.answer_within), *args, **options)
+
+
+def _bounded(gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
+    """What psycopg waits with: it asks for a state of the socket and is told every 0.1 s that there is none yet."""
+    answer = None
+    while True:
+        try:
+            wanted = gen.send(answer)
+        except StopIteration as done:
+            value: T = done.value
+            return value
+        answer = yield wanted
+        if not answer and time.monotonic() > deadline:
+            gen.close()
+            raise psycopg.OperationalError("the server took a statement and did not answer")
+
+
+class Lines:
+    """All connections of one engine in one process."""
+
+    def __init__(self, conninfo: str, where: str) -> None:
+        self._conninfo = conninfo
+        self.where = where
+        self._lock = threading.Lock()
+        self._idle: list[Line] = []
+
+    @contextlib.contextmanager
+    def line(self) -> Iterator[Line]:
+        """A connection in autocommit. One that an error may have left in any state is closed, not used again."""
+        try:
+            line = self._take()
+            try:
+                yield line
+            except psycopg.DatabaseError:
+                self._give_back(line)
+                raise
+            except BaseException:
+                line.close()
+                raise
+            self._give_back(line)
+        except psycopg.Error as exc:
+            if isinstance(exc, psycopg.OperationalError) and exc.sqlstate is None:
+                self.hang_up()  # what broke this one has broken the others
+            raise translate(exc, self.where) from exc
+
+    def connect(self) -> Line:
+        """A new connection, for somebody who keeps it. Raises psycopg's errors."""
+        line: Line = Line.connect(
+            self._conninfo, autocommit=True, prepare_threshold=None, connect_timeout=CONNECT_WITHIN,
+            application_name="jobsworth", **_KEEPALIVE,
+        )  # fmt: skip
+        return line
+
+    def hang_up(self) -> None:
+        """Close what nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for line in idle:
+            line.close()
+
+    def forget(self) -> None:
+        """In a forked child: the connections are the parent's; psycopg leaves them alone there."""
+        self._lock = threading.Lock()
+        self._idle = []
+
+    def _take(self) -> Line:
+        while True:
+            with self._lock:
+                line = self._idle.pop() if self._idle else None
+            if line is None:
+                return self.connect()
+            # Nobody speaks to an idle connection but a server that says good-bye.
+            if not line.closed and not select.select([line.fileno()], [], [], 0)[0]:
+                return line
+            line.close()
+
+    def _give_back(self, line: Line) -> None:
+        if line.closed or line.info.transaction_status != pq.TransactionStatus.IDLE:
+            line.close()
+            return
+        with self._lock:
+            if len(self._idle) < IDLE:
+                self._idle.append(line)
+                return
+        line.close()

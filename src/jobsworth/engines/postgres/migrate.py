@@ -1,0 +1,81 @@
+"""Numbered, forward-only migrations, applied in one transaction under a lock: many programs may start at once."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import psycopg
+
+from ...errors import EngineError, SchemaMismatch
+from .names import named
+
+_LOCK = 0x6A6F627377  # any number of our own: who migrates holds this advisory lock until the commit
+_HAS_TABLE = "SELECT to_regclass(%s) IS NOT NULL"
+_KEEP = (
+    "CREATE TABLE IF NOT EXISTS @schema_version (version integer NOT NULL)",
+    "DELETE FROM @schema_version",
+)
+
+
+def scripts() -> list[tuple[int, str]]:
+    """Every migration as (number, SQL), in order."""
+    folder = resources.files(__package__) / "migrations"
+    files = sorted(each.name for each in folder.iterdir() if each.name.endswith(".sql"))
+    return [(int(name.split("_")[0]), (folder / name).read_text(encoding="utf-8")) for name in files]
+
+
+def latest() -> int:
+    """The schema version this release writes."""
+    return scripts()[-1][0]
+
+
+def version(line: psycopg.Connection[Any], schema: str) -> int:
+    """The schema's version; 0 when it has none of our tables."""
+    row = line.execute(_HAS_TABLE, (f'"{schema}".schema_version',)).fetchone()
+    if row is None or not row[0]:
+        return 0
+    found = line.execute(named(schema, "SELECT version FROM @schema_version")).fetchone()
+    return 0 if found is None else int(found[0])
+
+
+def migrate(line: psycopg.Connection[Any], schema: str) -> list[int]:
+    """Apply what is missing. Returns the numbers applied. Raises SchemaMismatch (E110) for a newer schema."""
+    _check(version(line, schema), schema)
+    if version(line, schema) == latest():
+        return []  # most starts: no lock, and no right to create anything needed
+    _check_encoding(line)
+    with line.transaction():
+        line.execute("SELECT pg_advisory_xact_lock(%s::bigint)", (_LOCK,))
+        found = version(line, schema)  # somebody may have been quicker
+        _check(found, schema)
+        applied = [number for number, _ in scripts() if number > found]
+        if applied:
+            for statement in script(schema, found):
+                line.execute(statement)
+    return applied
+
+
+def script(schema: str, found: int = 0) -> list[str]:
+    """The SQL that brings a schema from version `found` up to date; each entry may hold several statements."""
+    steps = [f'CREATE SCHEMA IF NOT EXISTS "{schema}"']
+    steps += [named(schema, text) for number, text in scripts() if number > found]
+    steps += [named(schema, each) for each in _KEEP]
+    return [*steps, named(schema, f"INSERT INTO @schema_version VALUES ({latest()})")]
+
+
+def _check(found: int, schema: str) -> None:
+    if found > latest():
+        raise SchemaMismatch(
+            f"schema {schema!r} has version {found}; this version of jobsworth understands up to {latest()}",
+            hint="upgrade jobsworth in this environment; the database is untouched",
+        )
+
+
+def _check_encoding(line: psycopg.Connection[Any]) -> None:
+    row = line.execute("SHOW server_encoding").fetchone()
+    if row is not None and row[0] != "UTF8":
+        raise EngineError(
+            f"the database's encoding is {row[0]}; text of any script needs UTF8",
+            hint="create the database with ENCODING 'UTF8' TEMPLATE template0",
+        )
