@@ -41,4 +41,7 @@ class TestPostgresEngine(EngineContract):
 
 TestPostgresBesideMemory = twin_of(MemoryEngine, lambda clock: _empty_engine(clock, "twin"))
 TestPostgresBesideMemory.settings = _histories(int(os.environ.get("HISTORIES", "50")))
+if os.environ.get("QUICK"):  # noqa
+    from hypothesis import Phase, settings
+    TestPostgresBesideMemory.settings = settings(TestPostgresBesideMemory.settings, phases=[Phase.generate])
 TestPostgresBesideMemory.pytestmark = [pytest.mark.timeout(600)]

@@ -18,7 +18,7 @@ Ask = Callable[..., psycopg.Cursor[Any]]  # execute() on a connection, with @nam
 
 MOVE = "SELECT @move(%s::bigint[], %s::smallint[], %s, %s, %s, %s, %s, %s)"
 DELETE = (
-    "WITH chosen AS ({}), gone AS (DELETE FROM @jobs AS job USING chosen WHERE job.seq = chosen.seq"
+    "WITH chosen AS MATERIALIZED ({}), gone AS (DELETE FROM @jobs AS job USING chosen WHERE job.seq = chosen.seq"
     " AND job.state NOT IN (2, 3) RETURNING job.seq),"
     " past AS (DELETE FROM @attempts WHERE job IN (SELECT seq FROM gone)) SELECT count(*) FROM gone"
 )

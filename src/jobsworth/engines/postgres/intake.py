@@ -11,7 +11,7 @@ from .desk import Ask
 from .lines import Line
 from .rows import text, to_json, wish
 
-ENQUEUE = "SELECT place, there FROM @enqueue(%s, %s, %s)"
+ENQUEUE = "SELECT place, there FROM @enqueue(%s, %s, %s, %s)"
 TRIES = 5
 
 
@@ -19,35 +19,41 @@ def store_all(
     line: Line, ask: Ask, wishes: Sequence[Sequence[NewJob]], test_now: float | None
 ) -> list[list[Receipt] | QueueFull]:
     """Store many callers' batches."""
-    if not any(job.max_size is not None for batch in wishes for job in batch):
-        receipts = iter(_stored(ask, [job for batch in wishes for job in batch], test_now))
+    jobs = [job for batch in wishes for job in batch]
+    if not any(job.max_size is not None for job in jobs):
+        receipts = iter(_stored(ask, jobs, test_now))
         return [list(islice(receipts, len(batch))) for batch in wishes]
     with line.transaction():
         return [store(ask, batch, test_now) for batch in wishes]
 
 
 def store(ask: Ask, jobs: Sequence[NewJob], test_now: float | None) -> list[Receipt] | QueueFull:
-    """Store one batch, or refuse it whole."""
-    rooms: dict[str, int] = {}
-    for job in jobs:
-        if job.max_size is not None:
-            rooms[job.queue] = min(job.max_size, rooms.get(job.queue, job.max_size))
-    if not rooms:
-        return _stored(ask, jobs, test_now)
-    rows = ask(ENQUEUE, (_json(jobs), to_json(rooms), test_now)).fetchall()
+    """Store one batch, or refuse it whole. Needs a transaction."""
+    if not jobs:
+        return []
+    limited = any(job.max_size is not None for job in jobs)
+    rows = ask(ENQUEUE, (_json(jobs), not _differ(jobs), limited, test_now)).fetchall()
     if rows and rows[0][0] == 0:
         queue = rows[0][1]
+        room = min(job.max_size for job in jobs if job.queue == queue and job.max_size is not None)
         return QueueFull(
-            f"queue {queue!r} is full: its max_size is {rooms[queue]} waiting jobs",
+            f"queue {queue!r} is full: its max_size is {room} waiting jobs",
             hint="try again later, add workers, or raise max_size; nothing of this call was stored",
         )
     return _receipts(ask, jobs, dict(rows), test_now)
 
 
+def _differ(jobs: Sequence[NewJob]) -> bool:
+    """True if no id is named twice."""
+    return len(jobs) < 2 or len({job.id for job in jobs}) == len(jobs)
+
+
 def _stored(ask: Ask, jobs: Sequence[NewJob], test_now: float | None) -> list[Receipt]:
     if not jobs:
         return []
-    return _receipts(ask, jobs, dict(ask(ENQUEUE, (_json(jobs), None, test_now)).fetchall()), test_now)
+    return _receipts(
+        ask, jobs, dict(ask(ENQUEUE, (_json(jobs), not _differ(jobs), False, test_now)).fetchall()), test_now
+    )
 
 
 def _json(jobs: Sequence[NewJob]) -> str:
@@ -57,21 +63,19 @@ def _json(jobs: Sequence[NewJob]) -> str:
 def _receipts(ask: Ask, jobs: Sequence[NewJob], there: dict[int, str | None], test_now: float | None) -> list[Receipt]:
     """One receipt per wish, from the places that were not created."""
     receipts: list[Receipt] = []
-    seen: set[str] = set()
     for place, job in enumerate(jobs, 1):
-        if place in there:
+        if place not in there:
+            receipts.append(Receipt(job.id))
+        else:
             holder = there[place]
             receipts.append(Receipt(holder, created=False) if holder else _again(ask, job, test_now))
-        else:
-            receipts.append(Receipt(job.id, created=job.id not in seen))
-        seen.add(job.id)
     return receipts
 
 
 def _again(ask: Ask, job: NewJob, test_now: float | None) -> Receipt:
     """Who held its key has ended between two looks. It may be taken now, or be held by yet another."""
     for _ in range(TRIES):
-        rows = ask(ENQUEUE, (_json([job]), None, test_now)).fetchall()
+        rows = ask(ENQUEUE, (_json([job]), False, False, test_now)).fetchall()
         if not rows:
             return Receipt(job.id)
         if rows[0][1] is not None:

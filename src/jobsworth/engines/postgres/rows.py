@@ -76,6 +76,7 @@ class Wish(msgspec.Struct, omit_defaults=True, gc=False):
     timeout: float | None = None
     expires: float | None = None
     expires_at: float | None = None
+    max_size: int | None = None
     failure: str | None = None
     reason: str | None = None
     message: str | None = None
@@ -90,6 +91,7 @@ def wish(job: NewJob) -> Wish:
         found.tags = [text(tag) for tag in job.tags]
         found.meta64 = None if job.meta is None else b64encode(job.meta).decode()
     found.timeout, found.expires, found.expires_at = job.timeout, job.expires, job.expires_at
+    found.max_size = job.max_size
     if job.failure is not None:
         found.failure, found.reason, found.message = _of_failure(job.failure)
     return found

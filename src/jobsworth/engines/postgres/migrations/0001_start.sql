@@ -103,23 +103,9 @@ LANGUAGE sql AS $$
         SELECT fence FROM @attempts WHERE job = job_seq ORDER BY fence DESC LIMIT 1 OFFSET 50);
 $$;
 
--- Stores one batch. Answers only for what it did not create: the place in the batch, and the id that is there already (NULL
--- if that has ended meanwhile: ask again). `rooms` is {queue: most waiting jobs}: if one is full, nothing is stored, and the
--- only answer has place 0 and the queue's name.
-CREATE FUNCTION @enqueue(wishes text, rooms text, test_now double precision) RETURNS TABLE (place bigint, there text)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
-#variable_conflict use_column
-DECLARE
-    v_now double precision := @moment(test_now);
-    v_new text[];
-    v_room record;
-BEGIN
-    IF rooms IS NOT NULL THEN  -- two callers must not both take the last place
-        PERFORM pg_advisory_xact_lock(hashtextextended('@jobs ' || room.key, 0))
-           FROM (SELECT key FROM json_each_text(rooms::json) ORDER BY key) AS room;
-    END IF;
+CREATE FUNCTION @insert_wishes(wishes json, v_now double precision) RETURNS TABLE (id text) LANGUAGE sql AS $$
     WITH wish AS (
-        SELECT * FROM ROWS FROM (json_to_recordset(wishes::json) AS (
+        SELECT * FROM ROWS FROM (json_to_recordset(wishes) AS (
             id text, queue text, task text, args text, args64 text, max_attempts integer, delay double precision,
             run_at double precision, priority integer, key text, owner text, label text, tags text[], meta64 text,
             timeout double precision, expires double precision, expires_at double precision, failure text, reason text,
@@ -130,21 +116,64 @@ BEGIN
         )
     ), timed AS (
         SELECT *, greatest(v_now, coalesce(run_at, v_now + coalesce(delay, 0))) AS due FROM wish ORDER BY place
-    ), added AS (
-        INSERT INTO @jobs (state, id, queue, task, args, max_attempts, run_at, created_at, updated_at, finished_at, priority,
-                           key, owner, label, tags, meta, timeout, expires_at, failure, reason, message)
-        SELECT CASE WHEN failure IS NOT NULL THEN 5 WHEN due > v_now THEN 0 ELSE 1 END, id, queue, task,
-               @bytes(args, args64), max_attempts, due, v_now, v_now, CASE WHEN failure IS NOT NULL THEN v_now END,
-               coalesce(priority, 0), key, owner, label, tags, decode(meta64, 'base64'), timeout,
-               CASE WHEN expires IS NULL THEN expires_at ELSE v_now + expires END, convert_to(failure, 'UTF8'), reason, message
-          FROM timed
-        ON CONFLICT DO NOTHING RETURNING id
     )
-    SELECT coalesce(array_agg(id), '{}') INTO v_new FROM added;
+    INSERT INTO @jobs (state, id, queue, task, args, max_attempts, run_at, created_at, updated_at, finished_at, priority,
+                       key, owner, label, tags, meta, timeout, expires_at, failure, reason, message)
+    SELECT CASE WHEN failure IS NOT NULL THEN 5 WHEN due > v_now THEN 0 ELSE 1 END, id, queue, task,
+           @bytes(args, args64), max_attempts, due, v_now, v_now, CASE WHEN failure IS NOT NULL THEN v_now END,
+           coalesce(priority, 0), key, owner, label, tags, decode(meta64, 'base64'), timeout,
+           CASE WHEN expires IS NULL THEN expires_at ELSE v_now + expires END, convert_to(failure, 'UTF8'), reason, message
+      FROM timed
+    ON CONFLICT DO NOTHING RETURNING id
+$$;
 
-    IF rooms IS NOT NULL THEN
-        FOR v_room IN SELECT key AS queue, value::bigint AS size FROM json_each_text(rooms::json) LOOP
-            CONTINUE WHEN NOT EXISTS (SELECT FROM @jobs WHERE id = ANY (v_new) AND queue = v_room.queue AND state < 4);
+-- Who is in a wish's way: the job of its id, else the live one that holds its key.
+CREATE FUNCTION @holder(the_id text, the_task text, the_key text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT job.id FROM @jobs AS job WHERE job.id = the_id),
+                    (SELECT job.id FROM @jobs AS job
+                      WHERE job.task = the_task AND job.key = the_key AND job.key IS NOT NULL AND job.state < 4))
+$$;
+
+-- Stores one batch; `one_by_one` if it names an id twice. Answers only for what it did not create: the place in the batch, and the id that
+-- is there already (NULL if that has ended meanwhile: ask again). `limited`: some have a max_size; if their queue has no
+-- room for them, nothing is stored, and the only answer has place 0 and the queue's name.
+CREATE FUNCTION @enqueue(wishes text, one_by_one boolean, limited boolean, test_now double precision) RETURNS TABLE (place bigint, there text)
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    v_now double precision := @moment(test_now);
+    v_new text[] := '{}';
+    v_places bigint[] := '{}';
+    v_there text[] := '{}';
+    v_id text;
+    v_wish record;
+    v_room record;
+BEGIN
+    IF limited THEN  -- two callers must not both take the last place
+        PERFORM pg_advisory_xact_lock(hashtextextended('@jobs ' || room.queue, 0))
+           FROM (SELECT DISTINCT wish.queue FROM json_to_recordset(wishes::json) AS wish (queue text, max_size bigint)
+                  WHERE wish.max_size IS NOT NULL ORDER BY wish.queue) AS room;
+    END IF;
+    IF one_by_one THEN
+        FOR v_wish IN SELECT element, ordinality FROM json_array_elements(wishes::json) WITH ORDINALITY AS each (element) LOOP
+            SELECT added.id INTO v_id FROM @insert_wishes(json_build_array(v_wish.element), v_now) AS added;
+            IF FOUND THEN
+                v_new := v_new || v_id;
+            ELSE  -- who is in its way now; later ones of this batch are not
+                v_places := v_places || v_wish.ordinality;
+                v_there := v_there || @holder(v_wish.element ->> 'id', v_wish.element ->> 'task', v_wish.element ->> 'key');
+            END IF;
+        END LOOP;
+    ELSE
+        SELECT coalesce(array_agg(added.id), '{}') INTO v_new FROM @insert_wishes(wishes::json, v_now) AS added;
+    END IF;
+
+    IF limited THEN
+        FOR v_room IN
+            SELECT wish.queue, min(wish.max_size) AS size
+              FROM json_to_recordset(wishes::json) AS wish (id text, queue text, max_size bigint, failure text)
+             WHERE wish.max_size IS NOT NULL AND wish.failure IS NULL AND wish.id = ANY (v_new) GROUP BY wish.queue
+        LOOP
             IF (SELECT count(*) FROM (SELECT FROM @jobs WHERE state = 0 AND queue = v_room.queue LIMIT v_room.size + 1) AS a)
              + (SELECT count(*) FROM (SELECT FROM @jobs WHERE state = 1 AND crashes = 0 AND queue = v_room.queue
                                        LIMIT v_room.size + 1) AS b)
@@ -158,12 +187,11 @@ BEGIN
         END LOOP;
     END IF;
 
-    IF cardinality(v_new) < json_array_length(wishes::json) THEN
+    IF one_by_one THEN
+        RETURN QUERY SELECT * FROM unnest(v_places, v_there);
+    ELSIF cardinality(v_new) < json_array_length(wishes::json) THEN
         RETURN QUERY
-        SELECT wish.place, coalesce(
-                   (SELECT job.id FROM @jobs AS job WHERE job.id = wish.id),
-                   (SELECT job.id FROM @jobs AS job
-                     WHERE job.task = wish.task AND job.key = wish.key AND job.key IS NOT NULL AND job.state < 4))
+        SELECT wish.place, @holder(wish.id, wish.task, wish.key)
           FROM ROWS FROM (json_to_recordset(wishes::json) AS (id text, task text, key text)) WITH ORDINALITY
                AS wish (id, task, key, place)
          WHERE wish.id NOT IN (SELECT unnest(v_new)) ORDER BY wish.place;
@@ -248,9 +276,11 @@ DECLARE
     v_found integer := 0;
     v_crashed boolean := false;  -- one job that took a process down per turn, whichever queue it comes from
 BEGIN
-    UPDATE @jobs AS job SET state = 1, version = job.version + 1, updated_at = v_now
-     WHERE job.seq IN (SELECT due.seq FROM @jobs AS due WHERE due.state = 0 AND due.run_at <= v_now
-                        ORDER BY due.run_at LIMIT 1000 FOR UPDATE SKIP LOCKED);
+    -- MATERIALIZED, here and below: a subquery that skips what is locked must not be asked twice within one statement.
+    WITH due AS MATERIALIZED (
+        SELECT late.seq FROM @jobs AS late WHERE late.state = 0 AND late.run_at <= v_now
+         ORDER BY late.run_at LIMIT 1000 FOR UPDATE SKIP LOCKED)
+    UPDATE @jobs AS job SET state = 1, version = job.version + 1, updated_at = v_now FROM due WHERE job.seq = due.seq;
     RETURN QUERY
     SELECT (SELECT greatest(0, job.run_at - v_now) FROM @jobs AS job WHERE job.state = 0 ORDER BY job.run_at LIMIT 1),
            NULL::bigint, NULL::text, NULL::bigint, NULL::text, NULL::text, NULL::bytea, NULL::integer, NULL::integer,
@@ -283,15 +313,15 @@ BEGIN
             v_crashed := v_found > 0;
         END IF;
         RETURN QUERY
+        WITH chosen AS MATERIALIZED (
+            SELECT line.seq FROM @jobs AS line
+             WHERE line.state = 1 AND line.crashes = 0 AND line.queue = v_want.queue AND line.task = ANY (v_want.tasks)
+             ORDER BY line.priority DESC, line.seq LIMIT v_want.room - v_found FOR UPDATE SKIP LOCKED)
         UPDATE @jobs AS job SET
             state = 2, attempt = job.attempt + 1, fence = job.fence + 1, worker = the_worker,
             lease_until = v_now + lease, started_at = v_now, updated_at = v_now, progress = NULL,
             version = job.version + 1
-          FROM (SELECT line.seq FROM @jobs AS line
-                 WHERE line.state = 1 AND line.crashes = 0 AND line.queue = v_want.queue
-                   AND line.task = ANY (v_want.tasks)
-                 ORDER BY line.priority DESC, line.seq LIMIT v_want.room - v_found FOR UPDATE SKIP LOCKED) AS chosen
-         WHERE job.seq = chosen.seq
+          FROM chosen WHERE job.seq = chosen.seq
         RETURNING NULL::double precision, job.seq, job.id, job.fence, job.queue, job.task, job.args, job.attempt,
             job.errors, job.crashes, job.max_attempts, job.priority, job.key, job.owner, job.label, job.tags, job.meta,
             job.timeout, coalesce(job.expires_at <= v_now, false), false, job.cancel_reason, NULL::text;
@@ -354,10 +384,11 @@ RETURNS TABLE (
     meta bytea, timeout double precision, expired boolean, cancelling boolean, cancel_reason text, worker text
 )
 LANGUAGE sql SET enable_seqscan = off AS $$
+    WITH late AS MATERIALIZED (
+        SELECT job.seq FROM @jobs AS job WHERE job.state IN (2, 3) AND job.lease_until <= (SELECT @moment(test_now))
+         ORDER BY job.lease_until, job.seq LIMIT most FOR UPDATE SKIP LOCKED)
     UPDATE @jobs AS job SET fence = job.fence + 1, lease_until = @moment(test_now) + lease
-     WHERE job.seq IN (SELECT late.seq FROM @jobs AS late
-                        WHERE late.state IN (2, 3) AND late.lease_until <= (SELECT @moment(test_now))
-                        ORDER BY late.lease_until, late.seq LIMIT most FOR UPDATE SKIP LOCKED)
+      FROM late WHERE job.seq = late.seq
     RETURNING NULL::double precision, job.seq, job.id, job.fence, job.queue, job.task, job.args, job.attempt, job.errors,
         job.crashes, job.max_attempts, job.priority, job.key, job.owner, job.label, job.tags, job.meta, job.timeout, false,
         job.state = 3, job.cancel_reason, job.worker
