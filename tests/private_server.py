@@ -70,7 +70,7 @@ def free_port() -> int:
 
 
 class Server:
-    """One private server. `start`, `stop` and `kill` may follow each other in any order: port and data stay the same."""
+    """One private server. `start`, `stop` and `kill` may follow each other in any order: port and folder stay."""
 
     name: ClassVar[str]
     programs: ClassVar[tuple[str, ...]]
@@ -127,7 +127,7 @@ class Server:
         """End it in good order, if it runs."""
         if not self.running:
             return
-        self._process.send_signal(self.politely)
+        os.kill(self.pid, self.politely)
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
@@ -193,7 +193,7 @@ class Server:
         for name in ("postgres", "nobody"):
             with contextlib.suppress(KeyError):
                 return pwd.getpwnam(name)
-        raise Missing("PostgreSQL and PgBouncer refuse root, and there is no user \"postgres\" or \"nobody\"")
+        raise Missing('PostgreSQL and PgBouncer refuse root, and there is no user "postgres" or "nobody"')
 
 
 class Given:

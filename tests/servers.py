@@ -110,7 +110,7 @@ class Keys:
             client.flushdb()
 
     def config(self, **settings: object) -> contextlib.ExitStack:
-        """Change settings now (`maxmemory_policy=` for maxmemory-policy); used with `with`, they change back after it."""
+        """Change settings now (`maxmemory_policy=` for maxmemory-policy); after a `with` they change back."""
         undo = contextlib.ExitStack()
         with self._client() as client:
             for word, value in settings.items():
