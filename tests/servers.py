@@ -172,7 +172,7 @@ class GivenRedis(Keys, Given):
     variable = "JOBSWORTH_TEST_REDIS_URL"
 
     def config(self, **settings: object) -> contextlib.ExitStack:
-        return self._leave_alone("configured")
+        self._leave_alone("configured")
 
 
 class PgBouncer(Server):

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-POLITELY = 5.0  # seconds a server has between being asked to end and being killed
+POLITELY = 2.0  # seconds a server has between being asked to end and being killed
 
 
 class Undertaker:
@@ -62,7 +62,7 @@ def kill_family(pid: int) -> None:
     """
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
-    family = [pid, *_children(pid)]
+    family = [pid, *children(pid)]
     for member in family:
         with contextlib.suppress(ProcessLookupError):
             os.kill(member, signal.SIGKILL)
@@ -84,7 +84,8 @@ def _stat(pid: int) -> tuple[str, int]:
     return (words[0][0], int(words[1])) if words else ("X", 0)
 
 
-def _children(parent: int) -> list[int]:
+def children(parent: int) -> list[int]:
+    """The processes whose parent it is."""
     if Path("/proc/self/stat").exists():
         pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
         return [pid for pid in pids if _stat(pid)[1] == parent]
