@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+import redis as client
 
 from private_server import find
 from servers import GivenPostgres, GivenRedis, PgBouncer, Postgres, Redis, Servers
@@ -21,8 +23,6 @@ from undertaker import Undertaker, alive, children, kill_family
 from waiting import until
 
 HERE = Path(__file__).parent
-psycopg = pytest.importorskip("psycopg")
-client = pytest.importorskip("redis")
 
 
 def query(url: str, statement: str) -> list[tuple[Any, ...]]:
@@ -319,10 +319,13 @@ def test_the_undertaker_kills_what_does_not_end_when_asked() -> None:
     assert time.monotonic() - asked >= 1.9
 
 
-def test_a_family_dies_with_itschildren_even_those_in_groups_of_their_own(tmp_path: Path) -> None:
+def test_a_family_dies_with_its_children_even_those_in_groups_of_their_own() -> None:
     program = "import subprocess as s; a = ['sleep', '600']; s.Popen(a); s.Popen(a, start_new_session=True); s.run(a)"
     parent = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
-    children = until(lambda: len(found := children(parent.pid)) == 3 and found)
-    kill_family(parent.pid)
+    try:
+        until(lambda: len(children(parent.pid)) == 3)
+        family = children(parent.pid)
+    finally:
+        kill_family(parent.pid)
     assert parent.wait(5) == -signal.SIGKILL
-    assert not any(alive(pid) for pid in children)
+    assert not any(alive(pid) for pid in family)
