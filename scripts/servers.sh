@@ -21,9 +21,9 @@ present() {
 }
 
 missing() {
-    [ -n "${JOBSWORTH_TEST_POSTGRES_URL:-}" ] || present postgres || printf 'postgresql '
-    [ -n "${JOBSWORTH_TEST_REDIS_URL:-}" ] || present redis-server valkey-server || printf '%s ' "$1"
-    present pgbouncer || printf 'pgbouncer '
+    [ -n "${JOBSWORTH_TEST_POSTGRES_URL:-}" ] || present postgres || printf ' postgresql'
+    [ -n "${JOBSWORTH_TEST_REDIS_URL:-}" ] || present redis-server valkey-server || printf ' %s' "$1"
+    present pgbouncer || printf ' pgbouncer'
 }
 
 install() {
@@ -41,8 +41,10 @@ install() {
         sed 's/^/    /' "$log" >&2
         return 1
     fi
-    [ -d /run/systemd/system ] || return 0
-    for service in "$@"; do systemctl disable --now --quiet "$service"; done >>"$log" 2>&1
+    if [ -d /run/systemd/system ]; then
+        for service in "$@"; do systemctl disable --now --quiet "$service"; done >>"$log" 2>&1
+    fi
+    return 0
 }
 
 if [ "${1:-}" = --install ]; then
@@ -53,7 +55,7 @@ fi
 
 if ! command -v apt-get >/dev/null; then
     packages=$(missing redis)
-    [ -z "$packages" ] || say "servers: missing for the tests:  brew install $packages"
+    [ -z "$packages" ] || say "servers: missing for the tests:  brew install$packages"
     exit 0
 fi
 
@@ -62,9 +64,9 @@ packages=$(missing redis-server)
 as_root=
 [ "$(id -u)" = 0 ] || as_root='sudo -n'
 if [ -n "$as_root" ] && ! sudo -n true 2>/dev/null; then
-    say "servers: missing for the tests:  sudo apt-get install $packages"
+    say "servers: missing for the tests:  sudo apt-get install$packages"
     exit 0
 fi
-say "servers: installing for the tests, without their services: $packages"
+say "servers: installing for the tests, without their services:$packages"
 # shellcheck disable=SC2086  # a list of names without blanks
-$as_root scripts/servers.sh --install $packages || say "servers: could not install $packages; what needs them is skipped"
+$as_root scripts/servers.sh --install $packages || say "servers: could not install$packages; what needs them is skipped"
