@@ -148,8 +148,8 @@ class Proxy:
             if left is not None:
                 piece = piece[:left]
                 self._left[direction] = left = left - len(piece)
+            self.forwarded[direction] += len(piece)  # first, so that who has received it finds it counted
             await self._loop.sock_sendall(sink, piece)
-            self.forwarded[direction] += len(piece)
             if left == 0:
                 self._cut()
                 return

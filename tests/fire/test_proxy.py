@@ -98,7 +98,7 @@ def test_what_passes_through_arrives_whole_and_is_counted(proxy: Proxy, client: 
     sender.start()
     assert hear(client, len(question)) == question
     sender.join()
-    until(lambda: proxy.forwarded == {"to_server": len(question), "to_client": len(question)})
+    assert proxy.forwarded == {"to_server": len(question), "to_client": len(question)}
     assert proxy.seen == proxy.forwarded
     assert echo.got == question
     assert (proxy.accepted, proxy.live) == (1, 1)
