@@ -8,7 +8,7 @@ export PHOTOS
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup test check lint types imports format demo bench fire wheel clean
+.PHONY: help setup servers test check lint types imports format demo bench fire wheel clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -16,7 +16,10 @@ help:  ## show this list
 setup:  ## find a Python >= 3.11, make .venv and install everything into it; instant when nothing changed
 	@scripts/setup.sh dev $(VENV)
 
-test: setup  ## run all tests (ARGS="-k lease -x" is passed on to pytest)
+servers:
+	@scripts/servers.sh
+
+test: setup servers  ## run all tests (ARGS="-k lease -x" is passed on to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: lint types imports test  ## format, lint, types, import contracts, then all tests
@@ -43,7 +46,7 @@ bench:  ## measure beside the peers in one run, in an environment of its own
 	@scripts/setup.sh bench .venv-bench
 	@.venv-bench/bin/python bench/run.py $(ARGS)
 
-fire: setup  ## the fire tests, longer: real processes killed, stopped and starved
+fire: setup servers  ## the fire tests, longer: real processes killed, stopped and starved
 	@JOBSWORTH_FIRE=long $(BIN)/python -m pytest -m fire --timeout=1800 $(ARGS)
 
 wheel: setup  ## build the wheel into dist/
