@@ -1,47 +1,244 @@
-"""PostgreSQL keeps the contract, and lives every life as the memory engine does."""
+"""PostgreSQL keeps the contract, lives every life as the memory engine does, and works behind a pooler."""
 
 from __future__ import annotations
 
-import itertools
 import os
+import threading
 from collections.abc import Iterator
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.conformance import EngineContract, twin_of
-from jobsworth.conformance.door import Run
-from jobsworth.engine import Engine
+from jobsworth.conformance.door import Door, Run, finish, new_job
+from jobsworth.engine import Engine, Want, Where
+from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
-from jobsworth.engines.postgres import PostgresEngine
-from test_engines import _histories
+from jobsworth.engines.postgres import PostgresEngine, migrate
+from jobsworth.errors import BadUrl, EngineUnavailable, SchemaMismatch
+from jobsworth.job import State
+from jobsworth.lifecycle import settle
+from jobsworth.outcome import Succeeded
+from jobsworth.retry import Retry
+from servers import Postgres
+from waiting import until
 
-URL = os.environ.get("JOBSWORTH_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:54399/postgres")
-_TABLES = "jobs, attempts, queues, workers"
-_numbers = itertools.count()
+_url = ""  # of the database these tests share; a schema each
 
 
-def _empty_engine(clock: Clock, schema: str) -> PostgresEngine:
-    with psycopg.connect(URL, autocommit=True) as line:
-        if line.execute("SELECT to_regclass(%s)", (f"{schema}.jobs",)).fetchone()[0] is not None:
+@pytest.fixture(scope="module", autouse=True)
+def database(postgres: Postgres) -> str:
+    global _url
+    _url = postgres.new_database()
+    return _url
+
+
+def _emptied(schema: str, clock: Clock) -> PostgresEngine:
+    """An engine on a schema with nothing in it. Making tables for every case would take a second each."""
+    with psycopg.connect(_url, autocommit=True) as line:
+        there = line.execute("SELECT to_regclass(%s)", (f"{schema}.jobs",)).fetchone()
+        if there is not None and there[0] is not None:
             for table in ("jobs", "attempts", "queues", "workers"):
                 line.execute(f"DELETE FROM {schema}.{table}")
-    return PostgresEngine(URL, where="test", schema=schema, doorbell=False, clock=clock)
+    return PostgresEngine(_url, where="the test's server", schema=schema, doorbell=False, clock=clock)
 
 
 class TestPostgresEngine(EngineContract):
     @pytest.fixture
     def engine(self, clock: ManualClock, run: Run) -> Iterator[Engine]:
-        engine = _empty_engine(clock, "contract")
+        engine = _emptied("contract", clock)
         run(engine.open())
         yield engine
         run(engine.close())
 
 
-TestPostgresBesideMemory = twin_of(MemoryEngine, lambda clock: _empty_engine(clock, "twin"))
-TestPostgresBesideMemory.settings = _histories(int(os.environ.get("HISTORIES", "50")))
-if os.environ.get("QUICK"):  # noqa
-    from hypothesis import Phase, settings
-    TestPostgresBesideMemory.settings = settings(TestPostgresBesideMemory.settings, phases=[Phase.generate])
-TestPostgresBesideMemory.pytestmark = [pytest.mark.timeout(600)]
+TestPostgresBesideMemory = twin_of(MemoryEngine, lambda clock: _emptied("twin", clock))
+# Some two seconds each; more on long nights.
+TestPostgresBesideMemory.settings = settings(  # type: ignore[attr-defined]
+    max_examples=int(os.environ.get("HISTORIES", "30")), stateful_step_count=50, deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
+TestPostgresBesideMemory.pytestmark = [pytest.mark.timeout(900)]  # type: ignore[attr-defined]
+
+
+# the URL
+
+
+def _engine(url: str) -> PostgresEngine:
+    engine = from_url(url)
+    assert isinstance(engine, PostgresEngine)
+    return engine
+
+
+def _with(url: str, options: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{options}"
+
+
+def test_a_schema_of_any_name_can_be_chosen_and_nothing_else_is_touched(database: str) -> None:
+    engine = _engine(_with(database, "schema=my_jobs"))
+    finish(engine.open())
+    with psycopg.connect(database) as line:
+        found = {name for (name,) in line.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^(my_|jobsw)'")}
+        assert "my_jobs" in found
+        assert line.execute("SELECT count(*) FROM my_jobs.jobs").fetchone() == (0,)
+    finish(engine.close())
+
+
+@pytest.mark.parametrize("name", ["", "Jobs", "a-b", "a.b", 'a"b', "x" * 64, "1st"])
+def test_a_schema_that_is_no_plain_name_is_refused(name: str) -> None:
+    with pytest.raises(BadUrl, match="schema"):
+        from_url(f"postgresql://localhost/x?schema={name}")
+
+
+def test_a_doorbell_is_on_or_off() -> None:
+    with pytest.raises(BadUrl, match="on or off"):
+        from_url("postgresql://localhost/x?doorbell=maybe")
+
+
+def test_no_message_shows_the_password() -> None:
+    engine = _engine("postgresql://me:s3cret@127.0.0.1:1/x")
+    assert "s3cret" not in repr(engine)
+    with pytest.raises(EngineUnavailable) as caught:
+        finish(engine.open())
+    assert "s3cret" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+
+
+# the schema
+
+
+def test_many_programs_may_open_an_empty_database_at_once(postgres: Postgres) -> None:
+    url = postgres.new_database()
+    engines = [_engine(url) for _ in range(8)]
+    failed: list[BaseException] = []
+
+    def start(engine: PostgresEngine) -> None:
+        try:
+            finish(engine.open())
+        except BaseException as exc:
+            failed.append(exc)
+
+    threads = [threading.Thread(target=start, args=(engine,)) for engine in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    for engine in engines:
+        finish(engine.close())
+
+
+def test_a_newer_schema_is_refused_and_left_alone(postgres: Postgres) -> None:
+    url = postgres.new_database()
+    engine = _engine(url)
+    finish(engine.open())
+    finish(engine.close())
+    with psycopg.connect(url, autocommit=True) as line:
+        line.execute("UPDATE jobsworth.schema_version SET version = 99")
+    with pytest.raises(SchemaMismatch, match="99"):
+        finish(_engine(url).open())
+
+
+def test_the_script_alone_makes_the_schema(postgres: Postgres) -> None:
+    url = postgres.new_database()
+    with psycopg.connect(url, autocommit=True) as line:
+        for statement in migrate.script("jobsworth"):
+            line.execute(statement)
+        assert migrate.version(line, "jobsworth") == migrate.latest()
+    engine = _engine(url)
+    assert finish(engine.enqueue([[new_job()]]))[0][0].created
+    finish(engine.close())
+
+
+# the doorbell
+
+
+def test_another_process_hears_of_a_new_job(database: str) -> None:
+    here, there = _engine(_with(database, "schema=bell")), _engine(_with(database, "schema=bell"))
+    heard = threading.Event()
+    finish(there.open())
+    stop = there.listen(heard.set)
+    until(heard.is_set)  # it rings once when it has connected
+    heard.clear()
+    finish(here.enqueue([[new_job()]]))
+    assert heard.wait(5)
+    stop()
+    finish(here.close())
+    finish(there.close())
+
+
+def test_who_rings_does_not_hear_itself_through_the_server(database: str) -> None:
+    engine = _engine(_with(database, "schema=bell"))
+    rings: list[int] = []
+    finish(engine.open())
+    stop = engine.listen(lambda: rings.append(1))
+    until(lambda: len(rings) == 1)
+    finish(engine.enqueue([[new_job()]]))
+    assert len(rings) == 2  # by the bell within the process, at once
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("NOTIFY bell")
+    until(lambda: len(rings) == 3)  # had it heard itself, this would have been the fourth
+    stop()
+    finish(engine.close())
+
+
+# the pooler
+
+
+def test_everything_works_behind_a_pooler_that_changes_connections(pgbouncer: object, postgres: Postgres) -> None:
+    url = postgres.new_database()
+    engine = _engine(pgbouncer.through(url))  # type: ignore[attr-defined]
+    finish(engine.open())
+    ids = [f"pooled-{number}" for number in range(300)]
+    finish(engine.enqueue([[new_job(id=each) for each in ids]]))
+    ended: list[str] = []
+
+    def work(name: str) -> None:
+        claims = finish(engine.turn(name, [], [Want("mail", 7, ("send",))], lease=30)).claims
+        while claims:
+            endings = [settle(claim, Succeeded(b"1"), Retry()) for claim in claims]
+            ended.extend(claim.lease.job_id for claim in claims)
+            claims = finish(engine.turn(name, endings, [Want("mail", 7, ("send",))], lease=30)).claims
+
+    threads = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ended) == sorted(ids)
+    assert finish(engine.count(Where(states=(State.COMPLETED,)))) == 300
+    finish(engine.close())
+
+
+def test_threads_that_share_the_engine_share_its_connections(database: str) -> None:
+    engine = _engine(_with(database, "schema=shared"))
+
+    def put() -> None:
+        for _ in range(20):
+            finish(engine.enqueue([[new_job()]]))
+
+    threads = [threading.Thread(target=put) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert finish(engine.count(Where())) == 160
+    finish(engine.close())
+
+
+def test_an_interrupted_caller_leaves_no_connection_in_a_transaction(database: str) -> None:
+    engine = _engine(_with(database, "schema=interrupted"))
+    door = Door(engine, ManualClock(), finish)
+    door.add()
+
+    def interrupted() -> None:
+        with engine._lines.line() as line, line.transaction():
+            line.execute("SELECT 1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert door.count() == 1
+    finish(engine.close())

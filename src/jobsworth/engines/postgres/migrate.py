@@ -11,7 +11,12 @@ from ...errors import EngineError, SchemaMismatch
 from .names import named
 
 _LOCK = 0x6A6F627377  # any number of our own: who migrates holds this advisory lock until the commit
-_HAS_TABLE = "SELECT to_regclass(%s) IS NOT NULL"
+# Asked of the catalogue's tables: to_regclass() may answer from what the connection remembered before it had the lock.
+_HAS_TABLE = (
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS it"
+    " JOIN pg_catalog.pg_namespace AS home ON home.oid = it.relnamespace"
+    " WHERE home.nspname = %s AND it.relname = 'schema_version')"
+)
 _KEEP = (
     "CREATE TABLE IF NOT EXISTS @schema_version (version integer NOT NULL)",
     "DELETE FROM @schema_version",
@@ -32,7 +37,7 @@ def latest() -> int:
 
 def version(line: psycopg.Connection[Any], schema: str) -> int:
     """The schema's version; 0 when it has none of our tables."""
-    row = line.execute(_HAS_TABLE, (f'"{schema}".schema_version',)).fetchone()
+    row = line.execute(_HAS_TABLE, (schema,)).fetchone()
     if row is None or not row[0]:
         return 0
     found = line.execute(named(schema, "SELECT version FROM @schema_version")).fetchone()
