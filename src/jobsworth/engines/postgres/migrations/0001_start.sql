@@ -198,6 +198,9 @@ BEGIN
     END IF;
 END $$;
 
+-- "state + 0", here and below: rows that are named by seq must be found by seq. Else the index of held jobs looks like the
+-- better way, and that one is full of jobs that were held a moment ago.
+
 -- Writes endings. `done` are plain successes, `other` all the rest, each with its place among them; answers the places whose
 -- lease still held, and the state the job went to.
 CREATE FUNCTION @settle(done text, other text, test_now double precision) RETURNS TABLE (place integer, reached smallint)
@@ -217,7 +220,7 @@ BEGIN
                lease_until = NULL, failure = NULL, reason = NULL, message = NULL, version = job.version + 1
           FROM json_to_recordset(done::json) AS ending (
                place integer, seq bigint, fence bigint, result text, result64 text)
-         WHERE job.seq = ending.seq AND job.fence = ending.fence AND job.state IN (2, 3)
+         WHERE job.seq = ending.seq AND job.fence = ending.fence AND job.state + 0 IN (2, 3)
         RETURNING ending.place, 4::smallint;
     END IF;
     IF other IS NULL THEN
@@ -230,7 +233,7 @@ BEGIN
             failure text, reason text, message text, progress text)
     LOOP
         SELECT * INTO v_job FROM @jobs AS job
-         WHERE job.seq = v_end.seq AND job.fence = v_end.fence AND job.state IN (2, 3) FOR UPDATE;
+         WHERE job.seq = v_end.seq AND job.fence = v_end.fence AND job.state + 0 IN (2, 3) FOR UPDATE;
         CONTINUE WHEN NOT FOUND;
         v_target := CASE WHEN v_job.state = 3 THEN v_end.if_cancelling ELSE v_end.target END;
         v_why := convert_to(v_end.failure, 'UTF8');
@@ -353,7 +356,7 @@ CREATE FUNCTION @hear(leases text) RETURNS TABLE (place integer, state smallint,
 LANGUAGE sql STABLE SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
     SELECT lease.place, job.state, job.cancel_reason, job.cancel_grace
       FROM json_to_recordset(leases::json) AS lease (place integer, seq bigint, fence bigint)
-      LEFT JOIN @jobs AS job ON job.seq = lease.seq AND job.fence = lease.fence AND job.state IN (2, 3)
+      LEFT JOIN @jobs AS job ON job.seq = lease.seq AND job.fence = lease.fence AND job.state + 0 IN (2, 3)
      WHERE job.seq IS NULL OR job.state = 3 ORDER BY lease.place
 $$;
 
@@ -373,7 +376,7 @@ BEGIN
         updated_at = CASE WHEN sign.progress IS NULL THEN job.updated_at ELSE v_now END,
         version = job.version + (sign.progress IS NOT NULL)::integer
       FROM json_to_recordset(leases::json) AS sign (seq bigint, fence bigint, progress text)
-     WHERE job.seq = sign.seq AND job.fence = sign.fence AND job.state IN (2, 3);
+     WHERE job.seq = sign.seq AND job.fence = sign.fence AND job.state + 0 IN (2, 3);
     RETURN QUERY SELECT * FROM @hear(leases);
 END $$;
 
