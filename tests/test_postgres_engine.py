@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -17,8 +18,9 @@ from jobsworth.engine import Engine, Want, Where
 from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.postgres import PostgresEngine, migrate
+from jobsworth.engines.postgres.marks import EVERY, FRONT, SLOW, Marks, _Mark
 from jobsworth.errors import BadUrl, EngineUnavailable, SchemaMismatch
-from jobsworth.job import State
+from jobsworth.job import Claim, Lease, State
 from jobsworth.lifecycle import settle
 from jobsworth.outcome import Succeeded
 from jobsworth.retry import Retry
@@ -181,6 +183,75 @@ def test_who_rings_does_not_hear_itself_through_the_server(database: str) -> Non
         other.execute("NOTIFY bell")
     until(lambda: len(rings) == 3)  # had it heard itself, this would have been the fourth
     stop()
+    finish(engine.close())
+
+
+# where to begin in a line full of dead rows
+
+
+def _found(*seqs: int, priority: int = 0, crashes: int = 0) -> list[Claim]:
+    return [
+        Claim(
+            lease=Lease(f"j{seq}", 1, seq), queue="mail", task="send", args=b"", attempt=1, errors=0, crashes=crashes,
+            max_attempts=1, priority=priority,
+        )
+        for seq in seqs
+    ]  # fmt: skip
+
+
+WANTED = [Want("mail", 5, ("send",))]
+
+
+def test_quick_looks_always_begin_at_the_front() -> None:
+    marks = Marks()
+    marks.learn(marks.begin(WANTED), WANTED, _found(7), SLOW / 2, lambda: True)
+    assert marks.begin(WANTED) == [FRONT]
+
+
+def test_a_slow_look_at_a_tidy_table_changes_nothing() -> None:
+    marks = Marks()
+    marks.learn(marks.begin(WANTED), WANTED, _found(7), SLOW, lambda: False)
+    assert marks.begin(WANTED) == [FRONT]
+
+
+def test_after_a_slow_look_at_dead_rows_the_next_begins_where_it_found_something() -> None:
+    marks = Marks()
+    marks.learn(marks.begin(WANTED), WANTED, _found(9, 7, priority=3), SLOW, lambda: True)
+    assert marks.begin(WANTED) == [(-3, 7)]
+    marks.learn(marks.begin(WANTED), WANTED, _found(12), SLOW / 2, lambda: True)
+    assert marks.begin(WANTED) == [(0, 12)]
+
+
+def test_a_mark_behind_which_nothing_is_left_is_forgotten_at_once() -> None:
+    marks = Marks()
+    marks.learn(marks.begin(WANTED), WANTED, _found(7), SLOW, lambda: True)
+    marks.learn(marks.begin(WANTED), WANTED, [], SLOW / 2, lambda: True)
+    assert marks.begin(WANTED) == [FRONT]
+
+
+def test_a_crashed_job_makes_no_mark() -> None:
+    marks = Marks()
+    marks.learn(marks.begin(WANTED), WANTED, _found(2, crashes=1), SLOW, lambda: True)
+    assert marks.begin(WANTED) == [FRONT]
+
+
+def test_now_and_then_a_look_begins_at_the_front_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = Marks()
+    marks.learn(marks.begin(WANTED), WANTED, _found(7), SLOW, lambda: True)
+    later = time.monotonic() + EVERY
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert marks.begin(WANTED) == [FRONT]
+
+
+def test_a_claim_that_begins_behind_the_front_takes_what_stands_there(database: str) -> None:
+    engine = _engine(_with(database, "schema=marked"))
+    finish(engine.enqueue([[new_job(id=f"m{number}", priority=1 if number == 2 else 0) for number in range(4)]]))
+    everything = finish(engine.turn("w", [], [Want("mail", 1, ("send",))], lease=30)).claims
+    assert [claim.lease.job_id for claim in everything] == ["m2"]
+    engine._marks._marks["mail"] = _Mark((0, everything[0].lease.row), time.monotonic())
+    assert [claim.lease.job_id for claim in finish(engine.turn("w", [], WANTED, lease=30)).claims] == ["m3"]
+    assert finish(engine.turn("w", [], WANTED, lease=30)).claims == []  # and forgets the mark
+    assert [claim.lease.job_id for claim in finish(engine.turn("w", [], WANTED, lease=30)).claims] == ["m0", "m1"]
     finish(engine.close())
 
 

@@ -25,6 +25,7 @@ from . import desk, doctor, figures, intake, life, migrate
 from .doorbell import Doorbell
 from .faults import IN_THE_WAY
 from .lines import Line, Lines
+from .marks import Marks
 from .names import DEFAULT, checked, named
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ class PostgresEngine:
     def _start(self) -> None:
         self._opened = False
         self._lines = Lines(self._conninfo, self.where)
+        self._marks = Marks()
         self._bell = Bell()
         self._doorbell = Doorbell(self._lines, self.schema, self._bell)
 
@@ -83,7 +85,9 @@ class PostgresEngine:
         return answers
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
-        answer = self._do(lambda line: life.turn(line, self._ask(line), worker, settle, want, lease, self._now()))
+        answer = self._do(
+            lambda line: life.turn(line, self._ask(line), worker, settle, want, lease, self._now(), self._marks)
+        )
         if settle:
             self._ring()
         return answer

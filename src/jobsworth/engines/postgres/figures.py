@@ -23,7 +23,7 @@ GROUPS = ("state = 0", READY, CRASHED, HELD, FINISHED)
 EXACT_BELOW = 10_000  # waiting jobs up to which the oldest is looked up among all of them
 OLDEST = (
     "SELECT min(run_at) FROM (SELECT run_at FROM @jobs WHERE {group} AND queue = %s"
-    f" ORDER BY priority DESC, seq LIMIT {EXACT_BELOW}) AS line"
+    f" ORDER BY (-priority::bigint), seq LIMIT {EXACT_BELOW}) AS line"
 )
 
 

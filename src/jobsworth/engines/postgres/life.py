@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from ...lifecycle import Settlement
 from .desk import Ask
 from .intake import store
 from .lines import Line
+from .marks import Marks, Rank
 from .rows import CODES, claim, done, is_plain, other, small, text, to_json
 
 TURN = "SELECT * FROM @turn(%s, %s, %s, %s, %s, %s)"
@@ -21,6 +23,8 @@ SETTLE = "SELECT place, reached FROM @settle(%s, %s, %s)"
 CLAIM = "SELECT * FROM @claim(%s, %s, %s, %s)"
 PULSE = "SELECT place, state, reason, grace FROM @pulse(%s, %s, %s, %s, %s, %s)"
 HEAR = "SELECT place, state, reason, grace FROM @hear(%s)"
+DEAD = "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relid = '@jobs'::regclass"
+MANY = 10_000  # dead rows
 RECLAIM = "SELECT * FROM @reclaim(%s, %s, %s)"
 
 
@@ -32,10 +36,13 @@ def turn(
     want: Sequence[Want],
     lease: float,
     test_now: float | None,
+    marks: Marks,
 ) -> Turn:
     """Write down the endings, then claim: one round trip, unless an ending brings a new job with it."""
     ended, others = _endings(settle)
-    wants = _wants(want)
+    want = [each for each in want if each.limit > 0 and each.tasks]
+    begun, began = marks.begin(want), time.monotonic()
+    wants = _wants(want, begun)
     if any(each.forward is not None for each in settle):
         with line.transaction():
             written = _settle_and_forward(ask, settle, ended, others, test_now)
@@ -46,8 +53,14 @@ def turn(
         rows = [row[1:] for row in rows]
     # The claims of one want come in no particular order.
     claims = sorted([claim(row[1:]) for row in rows[1:]], key=lambda each: (-each.priority, each.lease.row))
+    marks.learn(begun, want, claims, time.monotonic() - began, lambda: _many_dead(ask))
     refused = [each.lease.job_id for place, each in enumerate(settle) if place not in written]
     return Turn(_by_want(claims, want), refused, rows[0][0])
+
+
+def _many_dead(ask: Ask) -> bool:
+    row = ask(DEAD).fetchone()
+    return row is not None and row[0] > MANY
 
 
 def _by_want(claims: list[Claim], want: Sequence[Want]) -> list[Claim]:
@@ -71,17 +84,14 @@ def _endings(settle: Sequence[Settlement]) -> tuple[str | None, str | None]:
     return to_json(ended) if ended else None, to_json(others) if others else None
 
 
-def _wants(want: Sequence[Want]) -> str | None:
+def _wants(want: Sequence[Want], begin: Sequence[Rank]) -> str | None:
     asked = [
         {
-            "queue": text(each.queue),
-            "room": each.limit,
-            "tasks": [text(task) for task in each.tasks],
-            "crashed": each.crashed,
+            "queue": text(each.queue), "room": each.limit, "tasks": [text(task) for task in each.tasks],
+            "crashed": each.crashed, "from_rank": rank, "from_seq": seq,
         }
-        for each in want
-        if each.limit > 0 and each.tasks
-    ]
+        for each, (rank, seq) in zip(want, begin, strict=True)
+    ]  # fmt: skip
     return to_json(asked) if asked else None
 
 

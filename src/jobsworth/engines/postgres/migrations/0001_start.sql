@@ -47,7 +47,8 @@ CREATE TABLE @jobs (
 -- Each index is partial: a row pays only for the state it is in.
 CREATE UNIQUE INDEX jobs_id ON @jobs (id);
 -- What may be claimed, in the order of claiming. Jobs that crashed once stand apart: they run one at a time.
-CREATE INDEX jobs_ready ON @jobs (queue, priority DESC, seq) WHERE state = 1 AND crashes = 0;
+-- (rank, seq) can be compared with one pair of values, so a claim can begin to look where the last one found something.
+CREATE INDEX jobs_ready ON @jobs (queue, (-priority::bigint), seq) WHERE state = 1 AND crashes = 0;
 CREATE INDEX jobs_crashed ON @jobs (queue, priority DESC, seq) WHERE state = 1 AND crashes > 0;
 CREATE INDEX jobs_due ON @jobs (run_at, queue) WHERE state = 0;
 CREATE INDEX jobs_held ON @jobs (lease_until) WHERE state IN (2, 3);
@@ -293,8 +294,9 @@ BEGIN
         RETURN;
     END IF;
     FOR v_want IN
-        SELECT want.queue, want.room, want.tasks, want.crashed
-          FROM json_to_recordset(wants::json) AS want (queue text, room integer, tasks text[], crashed boolean)
+        SELECT want.queue, want.room, want.tasks, want.crashed, want.from_rank, want.from_seq
+          FROM json_to_recordset(wants::json) AS want (
+               queue text, room integer, tasks text[], crashed boolean, from_rank bigint, from_seq bigint)
          WHERE NOT EXISTS (SELECT FROM @queues AS known WHERE known.name = want.queue AND known.paused)
     LOOP
         v_found := 0;
@@ -319,7 +321,8 @@ BEGIN
         WITH chosen AS MATERIALIZED (
             SELECT line.seq FROM @jobs AS line
              WHERE line.state = 1 AND line.crashes = 0 AND line.queue = v_want.queue AND line.task = ANY (v_want.tasks)
-             ORDER BY line.priority DESC, line.seq LIMIT v_want.room - v_found FOR UPDATE SKIP LOCKED)
+               AND ((-line.priority::bigint), line.seq) >= (v_want.from_rank, v_want.from_seq)
+             ORDER BY (-line.priority::bigint), line.seq LIMIT v_want.room - v_found FOR UPDATE SKIP LOCKED)
         UPDATE @jobs AS job SET
             state = 2, attempt = job.attempt + 1, fence = job.fence + 1, worker = the_worker,
             lease_until = v_now + lease, started_at = v_now, updated_at = v_now, progress = NULL,
