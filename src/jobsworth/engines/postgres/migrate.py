@@ -75,12 +75,12 @@ def script(schema: str, found: int = 0) -> list[str]:
 
 
 def as_text(schema: str, found: int) -> str:
-    """The same as one transaction for psql; "" if there is nothing to do. It may be run beside programs that start."""
+    """The same as one transaction to run by hand; "" if there is nothing to do. Programs may start meanwhile."""
     if found == latest():
         return ""
     steps = [each.strip().rstrip(";") + ";" for each in script(schema, found)]
     lock = f"SELECT pg_advisory_xact_lock({_LOCK});"
-    return "\n\n".join([r"\set ON_ERROR_STOP on", "BEGIN;", lock, *steps, "COMMIT;"]) + "\n"
+    return "\n\n".join(["BEGIN;", lock, *steps, "COMMIT;"]) + "\n"
 
 
 def _check_encoding(line: psycopg.Connection[Any]) -> None:
