@@ -169,7 +169,7 @@ def test_looking_never_makes_a_database_and_says_where_it_looked(tmp_path: Path)
     for command in ("status", "list", "show abc", "watch abc", "cancel abc", "dead", "queues", "workers"):
         done = run_here(tmp_path, *command.split())
         assert done.code == 3, command
-        assert "no database at jobsworth.db yet; it is made when the first job is enqueued" in done.err
+        assert "no tables at jobsworth.db yet; they are made when the first job is enqueued" in done.err
         assert done.out == ""
     assert run(tmp_path, "doctor").code == 0
     assert run(tmp_path, "migrate", "--check").code == 2

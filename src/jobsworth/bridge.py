@@ -61,6 +61,19 @@ class Bridge:
             return drive(work(self.engine))
         return self._submit(work).result()
 
+    def peek(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
+        """The same without opening the engine, which may make what is not there; nothing stays connected after it."""
+        if self._opened:
+            return self.call(work)
+
+        async def and_leave(engine: Engine) -> T:
+            try:
+                return await work(engine)
+            finally:
+                await engine.close()
+
+        return drive(and_leave(self.engine)) if self.engine.blocking else self._submit(and_leave).result()
+
     async def acall(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
         """Run `work(engine)` for an async caller, whose loop is never blocked."""
         import asyncio

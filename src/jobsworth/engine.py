@@ -126,14 +126,28 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     unroutable: dict[str, int] = {}
 
 
+class SchemaVersion(msgspec.Struct, frozen=True):
+    """How far a store's layout has come. found: its version, None where nothing of ours is; latest: this release's."""
+
+    found: int | None
+    latest: int
+
+
 class Engine(Protocol):
     """A dumb, atomic table of jobs. Knows order, leases and time; not what may follow what.
 
     `blocking` tells the bridge the engine's colour: a blocking engine's coroutines never suspend, so a sync caller
-    may run them in place and an async caller must run them in a thread.
+    may run them in place and an async caller must run them in a thread. `kind` is what people call it ("sqlite"),
+    `where` the file or the URL its jobs live at; neither ever holds a password.
     """
 
     blocking: bool
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def where(self) -> str: ...
 
     async def open(self) -> None:
         """Connect and bring the schema up to date. Idempotent."""
@@ -141,6 +155,20 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Let go of everything. Idempotent; the engine may be opened again."""
+        ...
+
+    async def schema_version(self) -> SchemaVersion:
+        """Look at the layout without changing or making anything; the engine need not be open.
+
+        Raises SchemaMismatch (E110) for a newer one.
+        """
+        ...
+
+    async def migration_sql(self) -> str:
+        """What open() would do to the layout that is there, for a person to run: SQL, "" if there is nothing to do.
+
+        The engine need not be open. Raises BadOption where a layout is not made by SQL.
+        """
         ...
 
     # the life of a job
@@ -184,6 +212,22 @@ class Engine(Protocol):
         """Set what the store decides for all workers of a queue."""
         ...
 
+    # moving house
+    async def scan(self, after: int, limit: int) -> tuple[list[Job], int]:
+        """The next jobs in order of creation, whatever their state, and where to go on: a number for `after`.
+
+        Begin with 0. No jobs: that was all. What was there at the first call and still is comes exactly once.
+        """
+        ...
+
+    async def adopt(self, jobs: Sequence[Job]) -> list[JobId]:
+        """Store jobs of another engine as they are, in this order, as durably as an enqueue; the ids of those stored.
+
+        State, moments, counters, attempts, result and version stay. An id that is known is left alone, and so is a
+        live job whose key a live job here holds. Raises MoveRefused (E307), with nothing stored, if a worker holds one.
+        """
+        ...
+
     # the onlooker
     async def find(self, where: Where) -> list[Job]:
         """The matching jobs, attempts included, ordered by creation."""
@@ -218,6 +262,14 @@ class Engine(Protocol):
         Rings come from any thread and must return at once. They may be lost, late or for nothing: polling alone is
         always correct.
         """
+        ...
+
+    async def durability(self) -> str:
+        """What an acknowledged job survives, as really configured, in one line for a worker's banner."""
+        ...
+
+    async def size(self) -> int:
+        """Bytes the store takes, about. Cheap."""
         ...
 
     async def doctor(self) -> list[tuple[str, str, str]]:

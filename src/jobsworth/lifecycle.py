@@ -10,12 +10,13 @@ case: upkeep takes over an expired lease and settles Lost() like any other endin
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import assert_never
 
 import msgspec
 
-from .job import FINAL, Claim, Failure, Lease, NewJob, Progress, State
+from .errors import MoveRefused
+from .job import FINAL, HELD, Claim, Failure, Job, Lease, NewJob, Progress, State
 from .outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped, Succeeded
 from .retry import Retry
 
@@ -145,6 +146,13 @@ def _after_crash(
     target = State.SCHEDULED if delay > 0 else State.QUEUED
     why = Failure("WorkerLost", detail, "crashed")
     return Settlement(claim.lease, target, "lost", State.CANCELLED, delay, crashes=1, failure=why, progress=progress)
+
+
+def refuse_held(jobs: Iterable[Job]) -> None:
+    """Raise MoveRefused (E307) if a worker holds one of them: only there can its run end."""
+    for job in jobs:
+        if job.state in HELD:
+            raise MoveRefused(f"job {job.id} is {job.state.value}: a worker holds it", hint="move it when it has ended")
 
 
 def gives_up(settlement: Settlement) -> bool:

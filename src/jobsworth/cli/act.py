@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from jobsworth.app import Jobsworth
 from jobsworth.codec import decode
+from jobsworth.engines import redacted
 from jobsworth.errors import JobsworthError, WaitTimeout
 from jobsworth.handle import JobHandle, status_of
 from jobsworth.job import FINAL, PENDING, Job, State
@@ -69,7 +70,7 @@ def run(
 
 def _how_to_start(common: Common) -> str:
     named = common.app and spec_of(common)
-    url = f" --url {common.url}" if common.url else ""
+    url = f" --url {redacted(common.url)}" if common.url else ""
     return f"jobsworth worker{f' {named}' if named else ''}{url}"
 
 

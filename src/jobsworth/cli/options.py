@@ -13,11 +13,12 @@ from cyclopts import Group, Parameter
 
 from jobsworth.app import DEFAULT_URL, Jobsworth
 from jobsworth.bridge import Bridge
-from jobsworth.engine import Where
+from jobsworth.engine import Engine, Where
 from jobsworth.engines import from_url
 from jobsworth.errors import AppNotFound, BadOption, ConfigurationError, EngineUnavailable
 from jobsworth.job import State
 from jobsworth.locate import CANDIDATES, default_spec, locate
+from jobsworth.log import clean
 
 from .terminal import say
 
@@ -40,7 +41,7 @@ class Place:
     "The Jobsworth: module:name, or file.py. Else $JOBSWORTH_APP, else the app.py, jobs.py or main.py here."
 
     url: Annotated[str | None, Parameter(name="--url", group=COMMON)] = None
-    "Where its jobs live, such as sqlite:///jobs.db. Else what the app says, else $JOBSWORTH_URL."
+    "Where its jobs live: sqlite:///jobs.db, postgresql://host/db... Else what the app says, else $JOBSWORTH_URL."
 
 
 @Parameter(name="*")
@@ -131,7 +132,7 @@ def use(app: Jobsworth, url: str) -> None:
 def working(place: Place) -> Iterator[Jobsworth]:
     """The app, for commands that call its tasks by name. Closed at the end."""
     app = find_app(place)
-    _refuse_memory(app)
+    refuse_memory(app)
     try:
         yield app
     finally:
@@ -145,7 +146,7 @@ def looking(place: Place, *, makes: bool = False) -> Iterator[Jobsworth]:
     No app is needed: the URL is --url, else the app's, else $JOBSWORTH_URL, else the file in this folder.
     """
     store = _store(place)
-    _refuse_memory(store)
+    refuse_memory(store)
     if not makes:
         refuse_absent(store)
     try:
@@ -165,7 +166,7 @@ def _store(place: Place) -> Jobsworth:
             return load(found)
         except ConfigurationError as exc:
             store = Jobsworth()
-            say(f"warning[{exc.code}]: {first_line(exc)}; looking at {store.url}")
+            say(f"warning[{exc.code}]: {first_line(exc)}; looking at {name_of(store.engine)}")
             return store
     return Jobsworth()
 
@@ -176,31 +177,33 @@ def first_line(exc: ConfigurationError) -> str:
 
 
 def refuse_absent(store: Jobsworth) -> None:
-    """Raise NoDatabaseYet if looking would make the database."""
-    path = database_of(store)
-    if path is not None and not os.path.exists(path):  # noqa: PTH110 (a string is all we have)
+    """Raise NoDatabaseYet if looking would make what is not there."""
+    if store.bridge.peek(lambda engine: engine.schema_version()).found is None:
         hint = None
         if store.url == DEFAULT_URL and not store.tasks:
             hint = "is this the right folder? Otherwise name the place: --url sqlite:///path/to/jobs.db"
-        raise NoDatabaseYet(f"no database at {shown(path)} yet; it is made when the first job is enqueued", hint=hint)
+        raise NoDatabaseYet(
+            f"no tables at {place_of(store.engine)} yet; they are made when the first job is enqueued", hint=hint
+        )
 
 
-def database_of(store: Jobsworth) -> str | None:
-    """The file of an engine that is one."""
-    path = getattr(store.engine, "path", None)
-    return None if path is None else str(path)
+def place_of(engine: Engine) -> str:
+    """Where an engine's jobs live: a file as short as it can be from here, or a URL without its password."""
+    if not os.path.isabs(engine.where):  # noqa: PTH117 (a string is all we have)
+        return clean(engine.where, 200)
+    relative = os.path.relpath(engine.where)
+    return clean(engine.where if relative.startswith("..") else relative, 400)
 
 
-def shown(path: str) -> str:
-    """A path as short as it can be from here."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
+def name_of(engine: Engine) -> str:
+    """An engine and its place: "sqlite jobs.db", "postgresql://host/db"."""
+    place = place_of(engine)
+    return place if "://" in place else f"{engine.kind} {place}"
 
 
-def _refuse_memory(store: Jobsworth) -> None:
-    from jobsworth.engines.memory import MemoryEngine
-
-    if isinstance(store.engine, MemoryEngine):
+def refuse_memory(store: Jobsworth) -> None:
+    """Raise BadOption where no other process can see the jobs."""
+    if store.engine.kind == "memory":
         raise BadOption(
             "memory:// lives inside one process: nothing outside can see its jobs",
             hint="use a file: --url sqlite:///jobsworth.db, or run a worker inside the program",

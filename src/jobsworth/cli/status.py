@@ -8,20 +8,19 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
 
 from jobsworth.app import Jobsworth
-from jobsworth.engine import QueueStatus, WorkerCard
+from jobsworth.engine import Engine, QueueStatus, WorkerCard
 from jobsworth.job import HELD, State
 from jobsworth.log import clean
 
 from . import text
 from .follow import SILENT_AFTER
-from .options import DEFAULTS, Common, database_of, looking, shown
+from .options import DEFAULTS, Common, looking, name_of
 from .terminal import is_terminal, put, put_json, say, styled
 
 REFRESH = (0.3, 2.0)  # seconds between two screens of --watch: at least, at most
@@ -81,22 +80,15 @@ def report_of(store: Jobsworth) -> Report:
 
 def engine_facts(store: Jobsworth) -> dict[str, Any]:
     """Which engine, where, how durable and how large. Cheap: no integrity checks."""
-    path = database_of(store)
-    if path is None:
-        return {"engine": type(store.engine).__name__}
-    from jobsworth.engines.sqlite.migrate import latest
 
-    return {
-        "engine": "sqlite", "path": path, "durability": "fsync per enqueue", "schema": latest(),
-        "bytes": _bytes(path), "wal_bytes": _bytes(f"{path}-wal"),
-    }  # fmt: skip
+    async def look(engine: Engine) -> dict[str, Any]:
+        schema = await engine.schema_version()
+        return {
+            "engine": engine.kind, "where": engine.where, "name": name_of(engine),
+            "durability": await engine.durability(), "schema": schema.found, "bytes": await engine.size(),
+        }  # fmt: skip
 
-
-def _bytes(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except FileNotFoundError:
-        return 0
+    return store.bridge.call(look)
 
 
 def lines(report: Report) -> list[str]:
@@ -118,13 +110,9 @@ def lines(report: Report) -> list[str]:
 
 
 def engine_line(facts: dict[str, Any]) -> str:
-    """engine   sqlite jobsworth.db · durability: fsync per enqueue · schema 1 · 38 MB (wal 0.4 MB)"""
-    if "path" not in facts:
-        return f"engine   {facts['engine']}"
-    return (
-        f"engine   {facts['engine']} {shown(facts['path'])} · durability: {facts['durability']}"
-        f" · schema {facts['schema']} · {text.size(facts['bytes'])} (wal {text.size(facts['wal_bytes'])})"
-    )
+    """engine   sqlite jobsworth.db · every enqueue is on disk before it returns (fsync) · schema 1 · 38 MB"""
+    durability = clean(facts["durability"], 200)
+    return f"engine   {facts['name']} · {durability} · schema {facts['schema']} · {text.size(facts['bytes'])}"
 
 
 def _queue_lines(queues: list[QueueStatus]) -> list[str]:

@@ -38,6 +38,7 @@ COMMANDS: tuple[tuple[str, str, Group], ...] = (
     ("dead", "dead:family", CHANGING),
     ("queues", "queues:family", CHANGING),
     ("migrate", "upkeep:migrate", KEEPING),
+    ("move-engine", "move:move_engine", KEEPING),
     ("doctor", "upkeep:doctor", KEEPING),
     ("bench", "upkeep:bench", KEEPING),
     ("version", "upkeep:version", KEEPING),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import secrets
 import sqlite3
 import sys
 import tempfile
@@ -13,13 +14,14 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from jobsworth.app import Jobsworth
+from jobsworth.engine import Where
 from jobsworth.errors import BadOption, ConfigurationError, EngineError
 from jobsworth.job import LIVE
 from jobsworth.log import clean
 from jobsworth.version import VERSION
 
 from . import text
-from .options import DEFAULTS, Common, NoDatabaseYet, database_of, first_line, load, looking, shown, spec_of
+from .options import DEFAULTS, Common, NoDatabaseYet, first_line, load, looking, place_of, refuse_memory, spec_of
 from .status import report_of, warnings, worker_note
 from .terminal import put, put_json, say, styled
 
@@ -28,63 +30,60 @@ _STANDSTILL = 60.0  # seconds without a job done after which a measurement is gi
 Finding = tuple[str, str, str]
 
 
-def migrate(*, check: Annotated[bool, Parameter(negative="")] = False, common: Common = DEFAULTS) -> int:
-    """Make the database, or bring its schema up to date.
+def migrate(
+    *,
+    check: Annotated[bool, Parameter(negative="")] = False,
+    sql: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = DEFAULTS,
+) -> int:
+    """Make the tables, or bring them up to date.
 
     For example:
       jobsworth migrate
       jobsworth migrate --check
+      jobsworth migrate --sql | psql -v ON_ERROR_STOP=1 -d mydatabase
 
-    Workers and programs do the same when they open it; this is for doing it first, on its own.
+    Workers and programs do the same when they open it; this is for doing it first, on its own, perhaps as another
+    user. Any number of them may do it at once.
 
     Parameters
     ----------
     check
         Change nothing; exit code 2 if something is to be done.
+    sql
+        Change nothing; print the SQL that would do it. None if nothing is to be done.
     """
+    if check and sql:
+        raise BadOption("--check or --sql, not both")
     with looking(common, makes=True) as store:
-        path = database_of(store)
-        before = _schema(path)
-        if not check:
-            store.bridge.call(lambda engine: engine.queues([]))  # opening it migrates it
-        after = _schema(path)
-    from jobsworth.engines.sqlite.migrate import latest
-
-    due = after != latest()
+        if sql:
+            return _as_sql(store)
+        before = store.bridge.peek(lambda engine: engine.schema_version())
+        after = before if check else store.bridge.call(lambda engine: engine.schema_version())  # opening it migrates
+        place = place_of(store.engine)
+    due = after.found != after.latest
     if common.json:
-        put_json({"database": path, "before": before, "schema": after, "latest": latest(), "due": due})
+        facts = {"where": store.engine.where, "before": before.found, "schema": after.found, "latest": after.latest}
+        put_json({**facts, "due": due})
     elif check:
-        state = "no database yet" if after is None else f"schema {after}"
+        state = "no tables yet" if after.found is None else f"schema {after.found}"
         put(
-            f"{_name(path)}: {state}, this version needs {latest()}"
+            f"{place}: {state}, this version needs {after.latest}"
             + ("; run jobsworth migrate" if due else ": nothing to do")
         )
     else:
-        put(f"{_name(path)}: schema {after}" + (" already" if before == after else f" (was {before or 'not there'})"))
+        was = " already" if before.found == after.found else f" (was {before.found or 'not there'})"
+        put(f"{place}: schema {after.found}{was}")
     return 2 if due else 0
 
 
-def _name(path: str | None) -> str:
-    return "the database" if path is None else shown(path)
-
-
-def _schema(path: str | None) -> int | None:
-    """The schema of a file, without changing it; None if there is no file."""
-    from jobsworth.engines.sqlite import migrate as migrations
-    from jobsworth.engines.sqlite.faults import translate
-
-    if path is None or not Path(path).exists():
-        return None
-    try:
-        connection = sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", uri=True)
-        try:
-            found = migrations.version(connection)
-        finally:
-            connection.close()
-    except sqlite3.Error as exc:
-        raise translate(exc, Path(path)) from exc
-    migrations.check(found, Path(path))
-    return found
+def _as_sql(store: Jobsworth) -> int:
+    script = store.bridge.peek(lambda engine: engine.migration_sql())
+    if script:
+        put(script.rstrip())
+    else:
+        say(f"{place_of(store.engine)} is up to date: nothing to do")
+    return 0
 
 
 def doctor(*, common: Common = DEFAULTS) -> int:
@@ -186,8 +185,10 @@ def bench(
     For example:
       jobsworth bench
       jobsworth bench --jobs 20000 --folder /var/lib/myapp
+      jobsworth bench --url postgresql://app@db/app
 
-    It says what this machine and this disk do today; it compares with nothing.
+    It says what this machine and this disk do today; it compares with nothing. With --url the jobs live there, in a
+    queue of their own, and are deleted at the end. $JOBSWORTH_URL does not count here.
 
     Parameters
     ----------
@@ -200,22 +201,30 @@ def bench(
     """
     if jobs < 1 or slots < 1:
         raise BadOption("--jobs and --slots must be at least 1")
-    with tempfile.TemporaryDirectory(prefix="jobsworth-bench-", dir=folder) as place:
-        figures = _measure(f"sqlite:///{place}/bench.db", jobs, slots)
+    if common.url and folder is not None:
+        raise BadOption("--folder or --url, not both")
+    if common.url:
+        figures = _measure(common.url, jobs, slots)
+    else:
+        with tempfile.TemporaryDirectory(prefix="jobsworth-bench-", dir=folder) as place:
+            figures = _measure(f"sqlite:///{place}/bench.db", jobs, slots)
     if common.json:
         put_json(figures)
         return 0
-    put(f"enqueue, one by one   {figures['enqueue_per_second']:>10,.0f} jobs/s   each on disk before it returns")
+    put(f"enqueue, one by one   {figures['enqueue_per_second']:>10,.0f} jobs/s")
     put(f"enqueue, 1,000 at once{figures['enqueue_many_per_second']:>10,.0f} jobs/s")
     put(f"drain                 {figures['drain_per_second']:>10,.0f} jobs/s   {slots} slots, one process")
-    say(f"{jobs:,} jobs on SQLite {sqlite3.sqlite_version}, Python {platform.python_version()}; this machine, now")
+    say(f"{jobs:,} jobs on {figures['engine']}, Python {platform.python_version()}; {figures['durability']}")
     return 0
 
 
 def _measure(url: str, jobs: int, slots: int) -> dict[str, Any]:
     app = Jobsworth(url)
-    task = app.task(name="nothing")(_nothing)
+    refuse_memory(app)
+    name = f"bench-{secrets.token_hex(4)}"
+    task = app.task(name="nothing", queue=name)(_nothing)
     try:
+        durability = app.bridge.call(lambda engine: engine.durability())
         singles = min(jobs, 500)
         started = time.perf_counter()
         for number in range(singles):
@@ -226,23 +235,25 @@ def _measure(url: str, jobs: int, slots: int) -> dict[str, Any]:
             task.enqueue_many([(number,) for number in range(first, min(jobs, first + 1000))])
         many = time.perf_counter() - started
         started = time.perf_counter()
-        with app.worker({"default": slots}):
-            _drained(app)
+        with app.worker({name: slots}):
+            _drained(app, name)
             drain = time.perf_counter() - started
+        app.bridge.call(lambda engine: engine.delete(Where(queue=name, limit=None)))
     finally:
         app.close()
     return {
-        "jobs": jobs, "slots": slots, "enqueue_per_second": round(singles / single, 1),
-        "enqueue_many_per_second": round(jobs / many, 1), "drain_per_second": round((jobs + singles) / drain, 1),
+        "engine": app.engine.kind, "durability": durability, "jobs": jobs, "slots": slots,
+        "enqueue_per_second": round(singles / single, 1), "enqueue_many_per_second": round(jobs / many, 1),
+        "drain_per_second": round((jobs + singles) / drain, 1),
     }  # fmt: skip
 
 
-def _drained(app: Jobsworth) -> None:
+def _drained(app: Jobsworth, name: str) -> None:
     """Wait until nothing is left. Looks seldom, so as not to be part of what is measured."""
     left, since = -1, time.monotonic()
     while left:
         time.sleep(0.02)
-        (queue,) = app.bridge.call(lambda engine: engine.queues(["default"], brief=True))
+        (queue,) = app.bridge.call(lambda engine: engine.queues([name], brief=True))
         before, left = left, sum(queue.counts.get(state, 0) for state in LIVE)
         since = time.monotonic() if left != before else since
         if time.monotonic() - since > _STANDSTILL:

@@ -23,7 +23,7 @@ from jobsworth.worker.worker import GRACE, LEASE
 
 from . import text
 from .logs import LogFormat, configure
-from .options import HERE, Place, database_of, find_app, shown, spec_of
+from .options import HERE, Place, find_app, name_of, spec_of
 from .terminal import say
 from .values import seconds_from
 
@@ -91,6 +91,7 @@ def worker(
         options = _options(named, place, queues, lease, grace, log_format, verbose=verbose, quiet=quiet)
         if not quiet:
             _banner(app, made.slots, f"{processes} processes", patience)
+        app.close()  # the children have connections of their own
         return _supervise(options, processes, patience, name)
     dev = os.environ.pop(DEV, None) is not None
     configure(log_format, verbose=verbose or dev, quiet=quiet)
@@ -155,17 +156,10 @@ def _banner(app: Jobsworth, slots: dict[str, int], who: str, grace: float) -> No
 def _known(app: Jobsworth, slots: dict[str, int]) -> None:
     served = sorted(task.name for task in app.tasks.values() if task.queue.name in slots)
     names = ", ".join(served[:_NAMED]) + (", …" if len(served) > _NAMED else "")
-    say(f"engine   {engine_name(app)}")
+    durability = app.bridge.call(lambda engine: engine.durability())
+    say(f"engine   {name_of(app.engine)} · {clean(durability, 200)}")
     say(f"tasks    {clean(names)} ({len(served)})")
     say("slots    " + clean(", ".join(f"{queue}:{count}" for queue, count in slots.items())))
-
-
-def engine_name(app: Jobsworth) -> str:
-    """The engine, its file and how durable it is."""
-    path = database_of(app)
-    if path is None:
-        return f"{type(app.engine).__name__}: jobs live in this process only and end with it"
-    return f"sqlite {shown(path)} · every enqueue is on disk before it returns (fsync)"
 
 
 def _options(

@@ -29,7 +29,10 @@ except ImportError as exc:
     ) from exc
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("door", "wishes", "turns", "endings", "leases", "moves", "looks", "twin"))
+    *(
+        f"{__name__}.{module}"
+        for module in ("door", "wishes", "turns", "endings", "leases", "moves", "looks", "houses", "twin")
+    )
 )
 
 from .contract import EngineContract  # noqa: E402 (assertions must be rewritten first)

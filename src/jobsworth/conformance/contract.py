@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .endings import Endings
+from .houses import Houses
 from .leases import Leases
 from .looks import Looks
 from .moves import Moves
@@ -10,5 +11,5 @@ from .turns import Turns
 from .wishes import Wishes
 
 
-class EngineContract(Wishes, Turns, Endings, Leases, Moves, Looks):
+class EngineContract(Wishes, Turns, Endings, Leases, Moves, Looks, Houses):
     """Subclass it, provide an `engine` fixture, and pytest asks your engine for every promise."""

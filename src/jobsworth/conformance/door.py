@@ -148,6 +148,22 @@ class Door:
         """Pause a queue, or with False resume it."""
         self.run(self.engine.configure(queue, QueueSettings(paused=paused)))
 
+    # moving house
+
+    def scan(self, after: int = 0, limit: int = 100) -> tuple[list[Job], int]:
+        """The next jobs in order of creation, and where to go on."""
+        return self.run(self.engine.scan(after, limit))
+
+    def adopt(self, *jobs: Job) -> list[JobId]:
+        """Store jobs as they are."""
+        return self.run(self.engine.adopt(jobs))
+
+    def readopt(self, *job_ids: JobId) -> None:
+        """Let jobs that nobody holds go, and store them again as they were."""
+        jobs = self.find(ids=job_ids, newest_first=False)
+        assert self.delete(ids=job_ids) == len(jobs)
+        assert self.adopt(*jobs) == [job.id for job in jobs]
+
     # the onlooker
 
     def job(self, job_id: JobId) -> Job:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.engine import Engine, Pulse, QueueSettings, QueueStatus, Want, Where, WorkerCard
 from jobsworth.errors import QueueFull
-from jobsworth.job import Claim, Failure, Lease, NewJob, Progress, State
+from jobsworth.job import HELD, Claim, Failure, Lease, NewJob, Progress, State
 from jobsworth.lifecycle import CANCEL, REDRIVE, RUN_NOW, Move, settle
 from jobsworth.outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped, Succeeded
 from jobsworth.retry import Retry
@@ -239,6 +239,24 @@ class Twins(RuleBasedStateMachine):
     @rule(where=st.one_of(NARROW, st.just(Where(states=(State.COMPLETED,), beyond=2)), WHERES))
     def delete(self, where: Where) -> None:
         self.same(lambda twin, _: twin.delete(where))
+
+    @rule(where=st.one_of(NARROW, WHERES))
+    def leave_and_come_back(self, where: Where) -> None:
+        """What nobody holds goes, and is adopted again as the first engine knew it."""
+        first = self.twins[0]
+        going = [job for job in self.ask(first, first.find(where)) if job.state not in HELD]
+        ids = tuple(job.id for job in going)
+        self.same(lambda twin, _: twin.delete(Where(ids=ids, limit=None)))
+        self.same(lambda twin, _: twin.adopt([*going, *going[:1]]))
+        self.jumped = True  # the order of creation is not the order of time any more
+
+    @rule(limit=st.sampled_from([3, 1, 50]))
+    def scan(self, limit: int) -> None:
+        places = (0, 0)
+        for _ in range(2):
+            first, second = self.both(lambda twin, number, at=places: twin.scan(at[number], limit))  # type: ignore[misc]
+            assert second[0] == first[0]
+            places = (first[1], second[1])
 
     @rule(queue=st.sampled_from(QUEUES), paused=st.sampled_from([None, True, False, False]))
     def configure(self, queue: str, paused: bool | None) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from jobsworth.engine import Engine
 from jobsworth.errors import BadUrl
+from jobsworth.suggest import did_you_mean
 
+_PASSWORD = re.compile(r"^([\w+.-]*:/{0,2}[^/?#:@]*:).*@", re.DOTALL)
+_IN_QUERY = re.compile(r"((?:^|[?&\s])[a-z]*password=)[^&#\s]*", re.IGNORECASE)
 GROUP = "jobsworth.engines"  # entry points of other packages: scheme = "package:function taking the URL"
 
 
@@ -18,7 +22,10 @@ def from_url(url: str) -> Engine:
     sqlite:///relative.db, sqlite:////absolute.db, postgresql://user@host/database, memory://, or a scheme that an
     installed package offers. PostgreSQL's takes schema=NAME and doorbell=off beside libpq's own options.
     """
-    scheme = urlsplit(url).scheme.lower()
+    try:
+        scheme = urlsplit(url).scheme.lower()
+    except ValueError as exc:
+        raise BadUrl(f"{redacted(url)!r} is no URL: {exc}", hint="for example postgresql://user@[::1]:5432/db") from exc
     maker = _OURS.get(scheme)
     if maker is not None:
         return maker(url)
@@ -27,16 +34,15 @@ def from_url(url: str) -> Engine:
     for found in entry_points(group=GROUP, name=scheme):
         engine: Engine = found.load()(url)
         return engine
+    near = did_you_mean(scheme, _OURS)
     known = ", ".join(f"{each}://" for each in _OURS)
-    raise BadUrl(f"no engine for {redacted(url)!r}", hint=f"this version knows {known}")
+    hint = f"{near} this version knows {known}" if near.startswith("did you mean") else f"this version knows {known}"
+    raise BadUrl(f"no engine for {redacted(url)!r}", hint=hint)
 
 
 def redacted(url: str) -> str:
-    """The URL without its password, for messages."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)
+    """The URL without its password, for messages. One that was not encoded as it should be is not shown either."""
+    return _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1***@", url))
 
 
 def _sqlite(url: str) -> Engine:
@@ -64,24 +70,11 @@ def _memory(url: str) -> Engine:
 def _postgres(url: str) -> Engine:
     try:
         from jobsworth.engines.postgres import PostgresEngine
+        from jobsworth.engines.postgres.url import read
     except ImportError as exc:
         raise _missing(url, "postgres", exc) from exc
-    parts = urlsplit(url)
-    ours, theirs = {"schema": "jobsworth", "doorbell": "on"}, []
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name in ours:
-            ours[name] = value
-        else:
-            theirs.append((name, value))
-    rest = parts._replace(scheme="postgresql", query=urlencode(theirs))
-    doorbell = _on_or_off(url, "doorbell", ours["doorbell"])
-    return PostgresEngine(urlunsplit(rest), where=redacted(url), schema=ours["schema"], doorbell=doorbell)
-
-
-def _on_or_off(url: str, name: str, value: str) -> bool:
-    if value not in ("on", "off"):
-        raise BadUrl(f"{redacted(url)}: {name} is on or off, not {value!r}")
-    return value == "on"
+    conninfo, schema, doorbell = read(url, redacted(url))
+    return PostgresEngine(conninfo, where=redacted(url), schema=schema, doorbell=doorbell)
 
 
 def _missing(url: str, extra: str, exc: ImportError) -> BadUrl:

@@ -18,8 +18,8 @@ from msgspec.structs import replace
 
 from jobsworth.bell import Bell
 from jobsworth.clock import Clock, system_clock
-from jobsworth.engine import Heard, Pulse, QueueSettings, QueueStatus, Turn, Want, Where, WorkerCard
-from jobsworth.errors import QueueFull
+from jobsworth.engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Turn, Want, Where, WorkerCard
+from jobsworth.errors import BadOption, QueueFull
 from jobsworth.job import (
     FINAL,
     HELD,
@@ -36,12 +36,12 @@ from jobsworth.job import (
     State,
     WorkerId,
 )
-from jobsworth.lifecycle import Move, Settlement
+from jobsworth.lifecycle import Move, Settlement, refuse_held
 
-from .table import Row, Table, tally
+from . import figures
+from .table import Row, Table, as_claim
 
 CARD_LEASES = 3  # a worker's card outlives its last pulse by this many leases
-RATE_WINDOW = 60.0  # seconds over which in_rate and out_rate are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,8 @@ class MemoryEngine:
     """
 
     blocking = True
+    kind = "memory"
+    where = "this process"
 
     def __init__(self, clock: Clock = system_clock) -> None:
         self._clock = clock
@@ -74,6 +76,12 @@ class MemoryEngine:
 
     async def close(self) -> None:
         """Nothing to let go of: the jobs last as long as this object."""
+
+    async def schema_version(self) -> SchemaVersion:
+        return SchemaVersion(1, 1)
+
+    async def migration_sql(self) -> str:
+        raise BadOption("jobs in memory have no schema")
 
     # the life of a job
 
@@ -163,7 +171,7 @@ class MemoryEngine:
         self._table.write(
             row, now, state=State.RUNNING, attempt=row.job.attempt + 1, worker=worker, started_at=now, progress=None
         )
-        return _as_claim(row, expired=row.job.expires_at is not None and row.job.expires_at <= now)
+        return as_claim(row, expired=row.job.expires_at is not None and row.job.expires_at <= now)
 
     def _settle(self, ending: Settlement, now: float) -> bool:
         row = self._table.holding(ending.lease)
@@ -234,7 +242,7 @@ class MemoryEngine:
             for row in taken:
                 # Only the lease moves. The job goes on naming who ran it: that is who the history says lost it.
                 row.fence, row.lease_until = next(self._fences), now + lease
-            return [_as_claim(row, loser=row.job.worker) for row in taken]
+            return [as_claim(row, loser=row.job.worker) for row in taken]
 
     # the operator
 
@@ -302,6 +310,20 @@ class MemoryEngine:
             self._paused[queue] = self._paused.get(queue, False) if settings.paused is None else settings.paused
         self._bell.ring()
 
+    # moving house
+
+    async def scan(self, after: int, limit: int) -> tuple[list[Job], int]:
+        with self._lock:
+            rows = self._table.after(after, limit)
+            return [row.seen() for row in rows], rows[-1].seq if rows else after
+
+    async def adopt(self, jobs: Sequence[Job]) -> list[JobId]:
+        refuse_held(jobs)
+        with self._lock:
+            adopted = [job.id for job in jobs if self._table.adopt(job)]
+        self._bell.ring()
+        return adopted
+
     # the onlooker
 
     async def find(self, where: Where) -> list[Job]:
@@ -322,8 +344,8 @@ class MemoryEngine:
             if names is None:
                 names = {*jobs, *self._paused, *(queue for card in cards for queue in card.queues)}
             chosen = sorted({*names})
-            whole = [_status(name, self._paused.get(name, False), jobs[name], cards, now) for name in chosen]
-            return [_brief(status) for status in whole] if brief else whole
+            whole = [figures.status(name, self._paused.get(name, False), jobs[name], cards, now) for name in chosen]
+            return [figures.brief(status) for status in whole] if brief else whole
 
     async def workers(self) -> list[WorkerCard]:
         with self._lock:
@@ -344,6 +366,13 @@ class MemoryEngine:
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
         return self._bell.listen(ring)
 
+    async def durability(self) -> str:
+        return "jobs live in this process only and end with it"
+
+    async def size(self) -> int:
+        with self._lock:
+            return sum(len(row.job.args) + len(row.job.result or b"") for row in self._table.rows.values())
+
     async def doctor(self) -> list[tuple[str, str, str]]:
         text = "jobs live in this process's memory: nothing survives it, and no other process sees them"
         return [("warn", "durability", text)]
@@ -363,37 +392,5 @@ def _born(new: NewJob, now: float) -> Job:
     )  # fmt: skip
 
 
-def _as_claim(row: Row, *, loser: WorkerId | None = None, expired: bool = False) -> Claim:
-    job = row.job
-    return Claim(
-        lease=Lease(job.id, row.fence), queue=job.queue, task=job.task, args=job.args, attempt=job.attempt,
-        errors=job.errors, crashes=job.crashes, max_attempts=job.max_attempts, priority=job.priority, key=job.key,
-        owner=job.owner, label=job.label, tags=job.tags, meta=job.meta, timeout=job.timeout, worker=loser,
-        expired=expired, cancelling=job.state is State.CANCELLING, cancel_reason=job.cancel_reason,
-    )  # fmt: skip
-
-
 def _cancelled(reason: str | None) -> Failure:
     return Failure("Cancelled", reason or "cancelled", "cancelled")
-
-
-def _brief(status: QueueStatus) -> QueueStatus:
-    counts = {state: number for state, number in status.counts.items() if state in LIVE}
-    return replace(status, counts=counts, in_rate=0, out_rate=0, unroutable={})
-
-
-def _status(queue: str, paused: bool, jobs: list[Job], cards: list[WorkerCard], now: float) -> QueueStatus:
-    waiting = [job for job in jobs if job.state is State.QUEUED]
-    cards = [card for card in cards if queue in card.queues]
-    known = {task for card in cards for task in card.tasks}
-    return QueueStatus(
-        queue=queue,
-        paused=paused,
-        counts=tally(jobs),
-        oldest=max((max(0.0, now - (job.run_at or now)) for job in waiting), default=None),
-        slots=sum(card.queues[queue] for card in cards),
-        workers=len(cards),
-        in_rate=sum(job.created_at >= now - RATE_WINDOW for job in jobs),
-        out_rate=sum(job.finished_at is not None and job.finished_at >= now - RATE_WINDOW for job in jobs),
-        unroutable=dict(Counter(job.task for job in waiting if job.task not in known)) if cards else {},
-    )

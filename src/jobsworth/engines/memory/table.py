@@ -9,13 +9,13 @@ from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from msgspec.structs import replace
 
 from jobsworth.engine import Where
-from jobsworth.job import HELD, LIVE, Attempt, Failure, Job, JobId, Lease, State
+from jobsworth.job import HELD, LIVE, Attempt, Claim, Failure, Job, JobId, Lease, State, WorkerId
 
 HISTORY = 50  # attempts kept per job
 
@@ -69,6 +69,20 @@ class Table:
         """A new job, last in line among its equals."""
         row = self.rows[job.id] = Row(job, next(self._seqs))
         self._index(row)
+
+    def adopt(self, job: Job) -> bool:
+        """A job from elsewhere, as it is. False if its id is known, or another live job holds its key."""
+        taken = job.state in LIVE and job.key is not None and (job.task, job.key) in self._keys
+        if job.id in self.rows or taken:
+            return False
+        history = list(job.attempts[:-1] if job.state is State.COMPLETED else job.attempts)[-HISTORY:]
+        row = self.rows[job.id] = Row(replace(job, attempts=()), next(self._seqs), history=history)
+        self._index(row)
+        return True
+
+    def after(self, seq: int, limit: int) -> list[Row]:
+        """The next so many rows in order of creation."""
+        return list(islice((row for row in self.rows.values() if row.seq > seq), max(limit, 0)))
 
     def write(self, row: Row, now: float, **changes: Any) -> None:
         """Every visible change passes here: the version grows with each."""
@@ -144,6 +158,17 @@ class Table:
             del self._held[job.id]
         if job.key is not None and job.state in LIVE:
             del self._keys[job.task, job.key]
+
+
+def as_claim(row: Row, *, loser: WorkerId | None = None, expired: bool = False) -> Claim:
+    """A row as it is handed to a worker."""
+    job = row.job
+    return Claim(
+        lease=Lease(job.id, row.fence), queue=job.queue, task=job.task, args=job.args, attempt=job.attempt,
+        errors=job.errors, crashes=job.crashes, max_attempts=job.max_attempts, priority=job.priority, key=job.key,
+        owner=job.owner, label=job.label, tags=job.tags, meta=job.meta, timeout=job.timeout, worker=loser,
+        expired=expired, cancelling=job.state is State.CANCELLING, cancel_reason=job.cancel_reason,
+    )  # fmt: skip
 
 
 def fits(where: Where, job: Job, now: float) -> bool:

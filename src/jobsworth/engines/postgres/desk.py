@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -66,7 +66,11 @@ def configure(ask: Ask, queue: str, settings: QueueSettings) -> None:
 def find(ask: Ask, where: Where, test_now: float | None) -> list[Job]:
     """The matching jobs with their attempts."""
     sql, values = selection(where, test_now, JOB_COLUMNS)
-    rows = ask(sql, values, binary=True).fetchall()
+    return jobs_from(ask, ask(sql, values, binary=True).fetchall())
+
+
+def jobs_from(ask: Ask, rows: Sequence[tuple[Any, ...]]) -> list[Job]:
+    """Rows of JOB_COLUMNS with their attempts."""
     history: dict[int, list[Attempt]] = {}
     if rows:
         for seq, *record in ask(HISTORY, ([row[0] for row in rows],), binary=True).fetchall():

@@ -17,11 +17,11 @@ import psycopg
 
 from ...bell import Bell
 from ...clock import Clock
-from ...engine import Heard, Pulse, QueueSettings, QueueStatus, Turn, Want, Where, WorkerCard
+from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Turn, Want, Where, WorkerCard
 from ...errors import QueueFull
 from ...job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
-from ...lifecycle import Move, Settlement
-from . import desk, doctor, figures, intake, life, migrate
+from ...lifecycle import Move, Settlement, refuse_held
+from . import adopt, desk, doctor, figures, intake, life, migrate
 from .doorbell import Doorbell
 from .faults import IN_THE_WAY
 from .lines import Line, Lines
@@ -31,6 +31,7 @@ from .names import DEFAULT, checked, named
 T = TypeVar("T")
 TRIES = 8  # of a transaction that another one was in the way of
 CARD_LEASES = 3  # a worker's card runs out after so many leases without a pulse
+SIZE = "SELECT pg_total_relation_size('@jobs') + pg_total_relation_size('@attempts')"
 _engines: weakref.WeakSet[PostgresEngine] = weakref.WeakSet()
 
 
@@ -44,6 +45,7 @@ class PostgresEngine:
     """
 
     blocking = True
+    kind = "postgresql"
 
     def __init__(
         self, conninfo: str, *, where: str, schema: str = DEFAULT, doorbell: bool = True, clock: Clock | None = None
@@ -78,6 +80,18 @@ class PostgresEngine:
         self._opened = False
         self._doorbell.stop()
         self._lines.hang_up()
+
+    async def schema_version(self) -> SchemaVersion:
+        return SchemaVersion(self._version() or None, migrate.latest())
+
+    def _version(self) -> int:
+        with self._lines.line() as line:
+            found = migrate.version(line, self.schema)
+        migrate.check(found, self.schema)
+        return found
+
+    async def migration_sql(self) -> str:
+        return migrate.as_text(self.schema, self._version())
 
     async def enqueue(self, wishes: Sequence[Sequence[NewJob]]) -> list[list[Receipt] | QueueFull]:
         answers = self._do(lambda line: intake.store_all(line, self._ask(line), wishes, self._now()))
@@ -120,6 +134,20 @@ class PostgresEngine:
         self._do(lambda line: desk.configure(self._ask(line), queue, settings))
         self._ring()
 
+    async def scan(self, after: int, limit: int) -> tuple[list[Job], int]:
+        return self._view(lambda ask: adopt.scan(ask, after, limit))
+
+    async def adopt(self, jobs: Sequence[Job]) -> list[JobId]:
+        refuse_held(jobs)
+
+        def work(line: Line) -> list[JobId]:
+            with line.transaction():
+                return adopt.adopt(self._ask(line), jobs)
+
+        adopted = self._do(work)
+        self._ring()
+        return adopted
+
     async def find(self, where: Where) -> list[Job]:
         return self._view(lambda ask: desk.find(ask, where, self._now()))
 
@@ -148,8 +176,11 @@ class PostgresEngine:
             lambda line: doctor.findings(line, self._ask(line), self.schema, self.where, doorbell=self._rings)
         )
 
-    def durability(self) -> str:
-        """How safe an acknowledged job is on this server, in one line. Raises EngineUnavailable."""
+    async def size(self) -> int:
+        (found,) = self._view(lambda ask: ask(SIZE).fetchone()) or (0,)
+        return int(found)
+
+    async def durability(self) -> str:
         return self._do(lambda line: doctor.durability(self._ask(line)))
 
     def _now(self) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 from psycopg import errors
 
@@ -10,16 +12,24 @@ from ...errors import EngineError, EngineUnavailable, StorageFull
 # Another transaction was in the way, and ours was rolled back whole: it may simply be tried again.
 IN_THE_WAY = (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation)
 
+_REFUSED = re.compile(
+    r"password authentication failed|no password supplied|no pg_hba\.conf entry"
+    r"|(role|database) \".*\" does not exist|permission denied for database|authentication failed for user"
+)
+_PADDING = re.compile(r"^connection (failed|is bad): | Is the server running .*$")  # says it a second time
+
 
 def translate(exc: psycopg.Error, where: str) -> EngineError:
     """Our error for one of the driver's. `where` is the server, without its password."""
-    text = " ".join(str(exc).split())
+    text = _PADDING.sub("", " ".join(str(exc).split()))
     if isinstance(exc, errors.DiskFull):
         return StorageFull(
             f"{where}: the disk is full; new jobs are refused, what was acknowledged is safe",
             hint="free some space on the server's disk; nothing needs to be restarted",
         )
-    if isinstance(exc, errors.InvalidPassword | errors.InvalidAuthorizationSpecification | errors.InvalidCatalogName):
+    known = errors.InvalidPassword | errors.InvalidAuthorizationSpecification | errors.InvalidCatalogName
+    # A failed connect has no code, only the server's words.
+    if isinstance(exc, known) or (exc.sqlstate is None and _REFUSED.search(text)):
         return EngineUnavailable(f"{where} does not let us in: {text}", hint="check user, password and database")
     if isinstance(exc, errors.InsufficientPrivilege):
         return EngineError(f"{where}: this user may not do that: {text}", hint="see `jobsworth migrate --sql`")

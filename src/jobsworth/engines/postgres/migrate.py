@@ -44,16 +44,26 @@ def version(line: psycopg.Connection[Any], schema: str) -> int:
     return 0 if found is None else int(found[0])
 
 
+def check(found: int, schema: str) -> None:
+    """Raise SchemaMismatch (E110) when the schema is newer than this release."""
+    if found > latest():
+        raise SchemaMismatch(
+            f"schema {schema!r} has version {found}; this version of jobsworth understands up to {latest()}",
+            hint="upgrade jobsworth in this environment; the database is untouched",
+        )
+
+
 def migrate(line: psycopg.Connection[Any], schema: str) -> list[int]:
     """Apply what is missing. Returns the numbers applied. Raises SchemaMismatch (E110) for a newer schema."""
-    _check(version(line, schema), schema)
-    if version(line, schema) == latest():
+    found = version(line, schema)
+    check(found, schema)
+    if found == latest():
         return []  # most starts: no lock, and no right to create anything needed
     _check_encoding(line)
     with line.transaction():
         line.execute("SELECT pg_advisory_xact_lock(%s::bigint)", (_LOCK,))
         found = version(line, schema)  # somebody may have been quicker
-        _check(found, schema)
+        check(found, schema)
         applied = [number for number, _ in scripts() if number > found]
         if applied:
             for statement in script(schema, found):
@@ -69,12 +79,13 @@ def script(schema: str, found: int = 0) -> list[str]:
     return [*steps, named(schema, f"INSERT INTO @schema_version VALUES ({latest()})")]
 
 
-def _check(found: int, schema: str) -> None:
-    if found > latest():
-        raise SchemaMismatch(
-            f"schema {schema!r} has version {found}; this version of jobsworth understands up to {latest()}",
-            hint="upgrade jobsworth in this environment; the database is untouched",
-        )
+def as_text(schema: str, found: int) -> str:
+    """The same as one transaction to run by hand; "" if there is nothing to do. Programs may start meanwhile."""
+    if found == latest():
+        return ""
+    steps = [each.strip().rstrip(";") + ";" for each in script(schema, found)]
+    lock = f"SELECT pg_advisory_xact_lock({_LOCK});"
+    return "\n\n".join(["BEGIN;", lock, *steps, "COMMIT;"]) + "\n"
 
 
 def _check_encoding(line: psycopg.Connection[Any]) -> None:

@@ -101,6 +101,42 @@ def _of_failure(failure: Failure) -> tuple[str, str, str]:
     return to_json(failure), text(failure.reason), text(failure.message)
 
 
+# What is stored of a job of another engine, by column and type. Tags travel as JSON: arrays of arrays must be even.
+ADOPTED = (
+    ("id", "text"), ("state", "smallint"), ("queue", "text"), ("task", "text"), ("args", "bytea"),
+    ("max_attempts", "integer"), ("run_at", "double precision"), ("created_at", "double precision"),
+    ("updated_at", "double precision"), ("started_at", "double precision"), ("finished_at", "double precision"),
+    ("attempt", "integer"), ("errors", "integer"), ("crashes", "integer"), ("version", "integer"),
+    ("priority", "integer"), ("worker", "text"), ("progress", "bytea"), ("key", "text"), ("owner", "text"),
+    ("label", "text"), ("tags", "text"), ("meta", "bytea"), ("timeout", "double precision"),
+    ("expires_at", "double precision"), ("cancel_asked", "boolean"), ("cancel_reason", "text"), ("failure", "bytea"),
+    ("reason", "text"), ("message", "text"), ("result", "bytea"),
+)  # fmt: skip
+
+
+def adopted_row(job: Job) -> tuple[Any, ...]:
+    """Values for ADOPTED."""
+    failure, reason, message = (None, None, None) if job.failure is None else _of_failure(job.failure)
+    tags = to_json([text(tag) for tag in job.tags]) if job.tags else None
+    return (
+        job.id, CODES[job.state], text(job.queue), text(job.task), job.args, job.max_attempts, job.run_at,
+        job.created_at, job.updated_at, job.started_at, job.finished_at, job.attempt, job.errors, job.crashes,
+        job.version, job.priority, _maybe(job.worker), _bytes(small(job.progress)), _maybe(job.key),
+        _maybe(job.owner), _maybe(job.label), tags, job.meta, job.timeout, job.expires_at, job.cancel_requested,
+        _maybe(job.cancel_reason), _bytes(failure), reason, message, job.result,
+    )  # fmt: skip
+
+
+def recorded(past: Attempt) -> tuple[Any, ...]:
+    """An Attempt as (number, worker, started_at, finished_at, outcome, failure)."""
+    worker, outcome = _maybe(past.worker), text(past.outcome or "lost")
+    return (past.number, worker, past.started_at, past.finished_at, outcome, _bytes(small(past.error)))
+
+
+def _bytes(value: str | None) -> bytes | None:
+    return None if value is None else value.encode()
+
+
 class Done(msgspec.Struct, omit_defaults=True, gc=False):
     """A plain success as the function settle reads it."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -109,7 +110,11 @@ def configure(connection: sqlite3.Connection, queue: str, settings: QueueSetting
 def find(connection: sqlite3.Connection, where: Where, now: float) -> list[Job]:
     """The matching jobs with their attempts."""
     sql, values = selection(where, now, JOB_COLUMNS)
-    rows = connection.execute(sql, values).fetchall()
+    return jobs_from(connection, connection.execute(sql, values).fetchall())
+
+
+def jobs_from(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> list[Job]:
+    """Rows of JOB_COLUMNS with what else belongs to them."""
     if not rows:
         return []
     history: dict[int, list[str]] = {}

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from ...bell import Bell
 from ...clock import Clock, system_clock
-from ...engine import Heard, Pulse, QueueSettings, QueueStatus, Turn, Want, Where, WorkerCard
+from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Turn, Want, Where, WorkerCard
 from ...errors import QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
-from ...lifecycle import Move, Settlement
-from . import desk, doctor, figures, intake, life
+from ...lifecycle import Move, Settlement, refuse_held
+from . import adopt, desk, doctor, figures, intake, life, migrate
 from .keeper import Keeper
 from .store import Store
 from .watch import Watch
@@ -33,6 +33,7 @@ class SqliteEngine:
     """
 
     blocking = True
+    kind = "sqlite"
 
     def __init__(self, path: str | Path, *, clock: Clock = system_clock) -> None:
         self.path = Path(path).absolute()
@@ -42,6 +43,10 @@ class SqliteEngine:
 
     def __repr__(self) -> str:
         return f"SqliteEngine({str(self.path)!r})"
+
+    @property
+    def where(self) -> str:
+        return str(self.path)
 
     def _start(self) -> None:
         self._store = Store(self.path)
@@ -56,6 +61,12 @@ class SqliteEngine:
     async def close(self) -> None:
         self._keeper.stop()
         self._store.close()
+
+    async def schema_version(self) -> SchemaVersion:
+        return SchemaVersion(migrate.version_of(self.path), migrate.latest())
+
+    async def migration_sql(self) -> str:
+        return migrate.as_text(migrate.version_of(self.path) or 0)
 
     async def enqueue(self, wishes: Sequence[Sequence[NewJob]]) -> list[list[Receipt] | QueueFull]:
         with self._store.writing(durable=True) as connection:
@@ -124,6 +135,17 @@ class SqliteEngine:
             desk.configure(connection, queue, settings)
         self._bell.ring()
 
+    async def scan(self, after: int, limit: int) -> tuple[list[Job], int]:
+        with self._store.reading() as connection:
+            return adopt.scan(connection, after, limit)
+
+    async def adopt(self, jobs: Sequence[Job]) -> list[JobId]:
+        refuse_held(jobs)
+        with self._store.writing(durable=True) as connection:
+            adopted = adopt.adopt(connection, jobs)
+        self._bell.ring()
+        return adopted
+
     async def find(self, where: Where) -> list[Job]:
         with self._store.reading() as connection:
             return desk.find(connection, where, self._clock())
@@ -156,6 +178,12 @@ class SqliteEngine:
         stop = self._bell.listen(ring)
         self._watch.start()
         return stop
+
+    async def durability(self) -> str:
+        return "every enqueue is on disk before it returns (fsync)"
+
+    async def size(self) -> int:
+        return self._store.bytes() + self._store.wal_bytes()
 
     async def doctor(self) -> list[tuple[str, str, str]]:
         return doctor.findings(self._store)

@@ -14,18 +14,19 @@ from .rows import EXTRA_COLUMNS, PLAIN_COLUMNS, full_row, is_plain, plain_row
 INLINE_BYTES = 4096  # larger arguments live apart, so that claims and endings do not rewrite them
 
 
-def _insert(columns: str) -> str:
+def insert(columns: str) -> str:
+    """SQL that stores a job unless it, or one with its key, is there."""
     marks = ", ".join("?" * (columns.count(",") + 1))
     return f"INSERT INTO jobsworth_jobs ({columns}) VALUES ({marks}) ON CONFLICT DO NOTHING"
 
 
-PLAIN = _insert(PLAIN_COLUMNS)
+PLAIN = insert(PLAIN_COLUMNS)
 # Jobs that are alike, as {id: arguments}: half the time of a row at a time. After that, the first one's PLAIN_COLUMNS.
 ALIKE = (
     f"INSERT INTO jobsworth_jobs ({PLAIN_COLUMNS}) SELECT key, ?3, ?4, ?5, CAST(value AS BLOB), ?7, ?8, ?9"
     " FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING"
 )
-FULL = _insert(f"{PLAIN_COLUMNS}, {EXTRA_COLUMNS}")
+FULL = insert(f"{PLAIN_COLUMNS}, {EXTRA_COLUMNS}")
 PAYLOAD = "INSERT INTO jobsworth_payloads (seq, args) VALUES (?, ?)"
 # Waiting jobs of a queue, counted no further than needed; one part per partial index.
 ROOM = " + ".join(

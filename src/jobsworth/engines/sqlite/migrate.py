@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 from ...errors import SchemaMismatch
+from .faults import translate
 
 _VERSION = "SELECT version FROM jobsworth_schema"
+_KEEP = "CREATE TABLE IF NOT EXISTS jobsworth_schema (version INTEGER NOT NULL)"
+_FORGET = "DELETE FROM jobsworth_schema"
 _HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'jobsworth_schema'"
 
 
@@ -40,6 +44,28 @@ def version(connection: sqlite3.Connection) -> int:
     return row[0]
 
 
+def version_of(path: Path) -> int | None:
+    """The schema version of a file that is only looked at; None if there is no file, or nothing of ours in it."""
+    if not path.exists():
+        return None
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            found = version(connection)
+    except sqlite3.Error as exc:
+        raise translate(exc, path) from exc
+    check(found, path)
+    return found or None
+
+
+def as_text(found: int) -> str:
+    """The SQL that brings a file from version `found` up to date, in one transaction; "" if there is nothing to do."""
+    steps = [script.strip() for number, script in scripts() if number > found]
+    if not steps:
+        return ""
+    keep = [f"{_KEEP};", f"{_FORGET};", f"INSERT INTO jobsworth_schema VALUES ({latest()});"]
+    return "\n\n".join(["PRAGMA journal_mode = WAL;\nBEGIN IMMEDIATE;", *steps, *keep, "COMMIT;"]) + "\n"
+
+
 def check(found: int, path: Path) -> None:
     """Raise SchemaMismatch (E110) when the file is newer than this release."""
     if found > latest():
@@ -60,8 +86,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> list[int]:
                 connection.execute(statement)
             applied.append(number)
     if applied:
-        connection.execute("CREATE TABLE IF NOT EXISTS jobsworth_schema (version INTEGER NOT NULL)")
-        connection.execute("DELETE FROM jobsworth_schema")
+        connection.execute(_KEEP)
+        connection.execute(_FORGET)
         connection.execute("INSERT INTO jobsworth_schema VALUES (?)", (applied[-1],))
     return applied
 

@@ -24,6 +24,10 @@ PLAIN_COLUMNS = "id, state, queue, task, args, max_attempts, run_at, created_at"
 EXTRA_COLUMNS = (
     "more, updated_at, finished_at, version, priority, key, owner, label, tags, meta, timeout, expires_at, failure"
 )
+ADOPTED_COLUMNS = (
+    f"{PLAIN_COLUMNS}, more, updated_at, started_at, finished_at, attempt, errors, crashes, version, priority, worker,"
+    " progress, key, owner, label, tags, meta, timeout, expires_at, cancel_asked, cancel_reason, failure, result"
+)
 # Narrow, because every column returned costs each claim; what `more` says there is besides is fetched apart.
 CLAIM_COLUMNS = "seq, id, fence, task, args, attempt, errors, crashes, max_attempts, priority, more"
 MORE_COLUMNS = (
@@ -69,6 +73,21 @@ def full_row(job: NewJob, now: float, args: bytes | None) -> tuple[Any, ...]:
     return (
         *plain, 1, now, now if dead else None, 0, job.priority, job.key, job.owner, job.label, tags,
         job.meta, job.timeout, expires_at, encode(job.failure),
+    )  # fmt: skip
+
+
+def adopted_row(job: Job, args: bytes | None) -> tuple[Any, ...]:
+    """Values for ADOPTED_COLUMNS: a job of another engine, as it is."""
+    extras = (
+        job.key, job.owner, job.label, _to_json(job.tags).decode() if job.tags else None, job.meta, job.timeout,
+        job.expires_at,
+    )  # fmt: skip
+    more = 1 if any(each is not None for each in extras) else None
+    return (
+        job.id, CODES[job.state], job.queue, job.task, args, job.max_attempts, job.run_at, job.created_at, more,
+        job.updated_at, job.started_at, job.finished_at, job.attempt, job.errors, job.crashes, job.version,
+        job.priority, job.worker, encode(job.progress), *extras, 1 if job.cancel_requested else None,
+        job.cancel_reason, encode(job.failure), job.result,
     )  # fmt: skip
 
 

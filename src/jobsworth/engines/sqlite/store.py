@@ -187,6 +187,13 @@ class Store:
             return None
         return Stamp(state.st_ino, state.st_mtime_ns, state.st_size)
 
+    def bytes(self) -> int:
+        """Size of the database file, without its log."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def wal_bytes(self) -> int:
         """Size of the write-ahead log."""
         try:
