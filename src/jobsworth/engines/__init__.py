@@ -15,7 +15,8 @@ GROUP = "jobsworth.engines"  # entry points of other packages: scheme = "package
 def from_url(url: str) -> Engine:
     """The engine for a URL, not opened yet. Raises BadUrl (E103).
 
-    sqlite:///relative.db, sqlite:////absolute.db, memory://, or a scheme that an installed package offers.
+    sqlite:///relative.db, sqlite:////absolute.db, redis://host, rediss://host, valkey://host, unix:///redis.sock,
+    memory://, or a scheme that an installed package offers.
     """
     scheme = urlsplit(url).scheme.lower()
     maker = _OURS.get(scheme)
@@ -60,4 +61,14 @@ def _memory(url: str) -> Engine:
     return MemoryEngine()
 
 
-_OURS: dict[str, Callable[[str], Engine]] = {"sqlite": _sqlite, "memory": _memory}
+def _redis(url: str) -> Engine:
+    from jobsworth.engines.redis import RedisEngine
+
+    return RedisEngine(url)
+
+
+_OURS: dict[str, Callable[[str], Engine]] = {
+    "sqlite": _sqlite,
+    "memory": _memory,
+    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "unix"), _redis),
+}
