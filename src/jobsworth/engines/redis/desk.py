@@ -66,9 +66,7 @@ def delete(run: Run, where: Where) -> int:
     careful = may_change(where)
 
     def apply(jobs: Sequence[Found]) -> list[int]:
-        items = [
-            (member.decode(), job.version if careful else None, job.owner, job.tags) for member, job in jobs
-        ]
+        items = [(member.decode(), job.version if careful else None, job.owner, job.tags) for member, job in jobs]
         return list(run("delete", may, _to_msgpack(items)))
 
     if states and states <= FINAL and is_exact(where, states):
@@ -132,9 +130,7 @@ def select(run: Run, where: Where, may: Iterable[State] | None = None) -> Iterat
     return islice(_beyond(matching, skip, where.newest_first), where.limit)
 
 
-def _beyond(
-    matching: Callable[[bool], Iterator[Found]], skip: int, newest_first: bool
-) -> Iterator[Found]:
+def _beyond(matching: Callable[[bool], Iterator[Found]], skip: int, newest_first: bool) -> Iterator[Found]:
     """All but the newest `skip`, from whichever end."""
     if newest_first or skip == 0:
         return islice(matching(newest_first), skip, None)

@@ -49,7 +49,11 @@ def _durability(settings: dict[str, str] | None) -> Finding:
     if fsync == "everysec":
         text = "fsync every second (appendonly yes, appendfsync everysec): a power cut loses up to 1-2 s of jobs"
         return "ok", subject, f"{text}, a killed Redis nothing it had written"
-    return "warn", subject, f"left to the operating system (appendonly yes, appendfsync {fsync}): a power cut loses jobs"
+    return (
+        "warn",
+        subject,
+        f"left to the operating system (appendonly yes, appendfsync {fsync}): a power cut loses jobs",
+    )
 
 
 def _memory(settings: dict[str, str] | None, info: dict[str, str]) -> Finding:

@@ -16,7 +16,7 @@ from ...errors import JobsworthError
 from .keys import key
 from .link import Link
 
-# Seconds between rings, so that a storm of changes is no storm of rings. The first rings at once, the last is told late.
+# Seconds between rings, so that a storm of changes is no storm of rings. The first rings at once, the last one late.
 NEWS, ENDINGS = 0.01, 0.05  # new work is waited for by idle workers; who waits for a result looks by himself too
 BACKOFF = (0.1, 5.0)  # seconds between tries to listen again: first, longest
 SILENCE = 10.0  # seconds after which a silent connection is asked whether it is still there
@@ -113,17 +113,17 @@ class Doorbell:
         while self._wanted():
             try:
                 connection = self._subscribe()
-            except Exception as exc:  # noqa: BLE001 (for ever: without the bell the engine goes on by polling)
+            except Exception:  # noqa: BLE001 (for ever: without the bell the engine goes on by polling)
                 tries += 1
-                self._pause(tries, exc)
+                self._pause(tries)
                 continue
             try:
                 self._bell.ring()  # whatever was missed
                 self._attend(connection)
                 tries = 0
-            except Exception as exc:  # noqa: BLE001 (as above)
+            except Exception:  # noqa: BLE001 (as above)
                 tries = 1
-                self._pause(tries, exc)
+                self._pause(tries)
             finally:
                 connection.disconnect()
 
@@ -152,7 +152,7 @@ class Doorbell:
                 asked = True
                 connection.send_command("PING", check_health=False)
 
-    def _pause(self, tries: int, exc: BaseException) -> None:
+    def _pause(self, tries: int) -> None:
         first, longest = BACKOFF
         pause = min(longest, first * 2 ** min(tries, 16)) * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
         deadline = time.monotonic() + pause

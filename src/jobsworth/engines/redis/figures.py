@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ...engine import QueueStatus, WorkerCard
-from ...job import State
+from ...job import LIVE, State
 from .desk import PAGE
 from .keys import PLACE
 from .record import CARD, MOMENT, STATES
@@ -39,11 +39,14 @@ def queues(
         (now,) = MOMENT.unpack(moment)
         for queue, numbers in zip(some, figures, strict=True):
             status = _status(queue, numbers, running, cards, now, brief=brief)
-            status = msgspec.structs.replace(
-                status, paused=settings.get(queue, False), in_rate=arrived.get(queue, 0)
+            if names is None and queue not in known and not status.counts:
+                continue
+            counts = {state: number for state, number in status.counts.items() if not brief or state in LIVE}
+            statuses.append(
+                msgspec.structs.replace(
+                    status, counts=counts, paused=settings.get(queue, False), in_rate=arrived.get(queue, 0)
+                )
             )
-            if names is not None or queue in known or status.counts:
-                statuses.append(status)
     return statuses
 
 

@@ -6,13 +6,13 @@ after a broken connection is decided here, for a script whose answer was lost ma
 
 from __future__ import annotations
 
+import importlib
 import socket
 import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import EngineError
 from . import faults
 from .keys import prefix
 from .scripts import Script, script
@@ -118,7 +118,7 @@ class Link:
         return connection
 
     def _make(self) -> Any:
-        import redis.connection as drivers
+        drivers: Any = importlib.import_module("redis.connection")
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
@@ -131,9 +131,7 @@ class Link:
             return drivers.UnixDomainSocketConnection(path=address.path, **options)
         host, port = self._moved or (address.host, address.port)
         kind = drivers.SSLConnection if address.secure else drivers.Connection
-        return kind(
-            host=host, port=port, socket_keepalive=True, socket_keepalive_options=_keepalive(), **options
-        )
+        return kind(host=host, port=port, socket_keepalive=True, socket_keepalive_options=_keepalive(), **options)
 
 
 def _exchange(
@@ -186,8 +184,3 @@ def _exceptions(shown: str) -> Any:
     except ImportError as exc:
         raise faults.missing(shown, exc) from exc
     return theirs
-
-
-def is_outage(exc: BaseException) -> bool:
-    """True if an engine's error only says that Redis could not be asked."""
-    return isinstance(exc, EngineError)

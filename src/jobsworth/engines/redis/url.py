@@ -56,7 +56,11 @@ def parse(url: str) -> Address:
         raise BadUrl(f"{shown!r}: {exc}", hint=_FORM) from exc
     db = unquote(parts.path).strip("/") or options.get("db", "0")
     return Address(
-        host=unquote(parts.hostname or "localhost"), port=port, secure=scheme in _SECURE, db=_number(db, shown), **common
+        host=unquote(parts.hostname or "localhost"),
+        port=port,
+        secure=scheme in _SECURE,
+        db=_number(db, shown),
+        **common,
     )
 
 

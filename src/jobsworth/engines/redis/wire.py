@@ -120,7 +120,7 @@ def _is_plain(ending: Settlement) -> bool:
 
 
 def _endings(settle: Sequence[Settlement], at: int) -> tuple[bytes, list[Value]]:
-    """Endings as settle() in turn.lua takes them, and the values they name by their place, the first of which is `at`."""
+    """Endings as settle() in turn.lua takes them, and the values they name by their place, from `at` on."""
     packed, values = [], list[Value]()
     for ending in settle:
         result = forward = None

@@ -35,7 +35,7 @@ for _, queue in ipairs(ask[1]) do
   local numbers, oldest, tasks, lately = { call('ZCARD', NS .. DUE .. queue) }, nil, {}, 0
   for state = COMPLETED, CANCELLED do
     local key = NS .. DONE .. state .. ':' .. queue
-    numbers[#numbers + 1] = brief and 0 or call('ZCARD', key)
+    numbers[#numbers + 1] = call('ZCARD', key)
     lately = lately + (brief and 0 or call('ZCOUNT', key, since, '+inf'))
   end
   for _, mark in ipairs(call('SMEMBERS', NS .. TASKS .. queue)) do
