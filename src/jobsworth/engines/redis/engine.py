@@ -87,8 +87,13 @@ class RedisEngine:
         return [wire.receipts(batch, answer) for batch, answer in zip(wishes, answers, strict=True)]
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
-        values = wire.turn(worker, settle, want, lease)
-        return wire.turned(self._run_and_ring("turn", values, ENDINGS) if settle else self._run("turn", *values))
+        values, brisk = wire.turn(worker, settle, want, lease)
+        answer = None
+        if brisk:
+            answer = self._run_and_ring("brisk", values, ENDINGS) if settle else self._run("brisk", *values)
+        if answer is None:
+            answer = self._run_and_ring("turn", values, ENDINGS) if settle else self._run("turn", *values)
+        return wire.turned(answer)
 
     async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
         return wire.heard(self._run("pulse", repr(lease), card.id, msgspec.json.encode(card), wire.signs(pulses)))

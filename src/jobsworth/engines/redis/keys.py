@@ -7,7 +7,7 @@ stand in that order.
 
 from __future__ import annotations
 
-# Lua sees each of these as a constant of the same name.
+# Scripts write these names too (see constants).
 SUFFIXES = {
     # one of each per job
     "JOB": "job:",  # + id: string, the record (record.py)
@@ -17,7 +17,7 @@ SUFFIXES = {
     "LINE": "line:",  # + queue/task: sorted set by -priority, who may be claimed; equals stand in order of creation
     "HURT": "hurt:",  # + queue/task: the same for jobs that have taken a process down
     "DUE": "due:",  # + queue: sorted set by run_at, the scheduled ones
-    "HELD": "held",  # sorted set by the end of the lease
+    "HELD": "held",  # sorted set by the end of the lease, in microseconds
     "DONE": "done:",  # + state's code:queue: sorted set by finished_at
     # to find the above
     "TASKS": "tasks:",  # + queue: set of tasks that have a line, those of HURT as !task; may name empty ones
@@ -51,8 +51,6 @@ def key(namespace: str, name: str) -> str:
     return prefix(namespace) + SUFFIXES[name]
 
 
-def lua() -> str:
+def constants() -> dict[str, str | int]:
     """The same for scripts: `NS .. JOB .. id` is a key."""
-    names = ", ".join(SUFFIXES)
-    values = ", ".join(f"'{suffix}'" for suffix in SUFFIXES.values())
-    return f"local {names} = {values}\nlocal BOOK_PAGE, PLACE = {BOOK_PAGE}, {PLACE}\n"
+    return {**SUFFIXES, "BOOK_PAGE": BOOK_PAGE, "PLACE": PLACE}

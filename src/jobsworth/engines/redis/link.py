@@ -6,6 +6,7 @@ after a broken connection is decided here, for a script whose answer was lost ma
 
 from __future__ import annotations
 
+import functools
 import importlib
 import socket
 import threading
@@ -137,10 +138,10 @@ class Link:
 def _exchange(
     connection: Any, words: tuple[Value, ...], known: Script | None, ring: tuple[bytes, bytes] | None, theirs: Any
 ) -> Any:
-    packed = connection.pack_command(*words)
+    packed = _pack(connection, words)
     if ring is not None:
-        packed = [b"".join((*packed, *connection.pack_command("PUBLISH", *ring)))]
-    connection.send_packed_command(packed, check_health=False)
+        packed += _pack(connection, ("PUBLISH", *ring))
+    connection.send_packed_command((packed,), check_health=False)
     try:
         return connection.read_response()
     except theirs.NoScriptError:  # the server has restarted, or somebody flushed its scripts: nothing was run
@@ -154,6 +155,23 @@ def _exchange(
     finally:
         if ring is not None and connection.is_connected:
             _heard(connection, theirs)
+
+
+def _pack(connection: Any, words: tuple[Value, ...]) -> bytes:
+    """A command as Redis reads it. hiredis does it at once; the driver on top of it looks at every value first."""
+    packer = _packer()
+    if packer is None:
+        return b"".join(connection.pack_command(*words))
+    packed: bytes = packer(words)
+    return packed
+
+
+@functools.cache
+def _packer() -> Any:
+    try:
+        return importlib.import_module("hiredis").pack_command
+    except (ImportError, AttributeError):  # it is only quicker
+        return None
 
 
 def _heard(connection: Any, theirs: Any) -> None:

@@ -51,17 +51,15 @@ _names: dict[bytes, str] = {}  # queues and tasks met so far, decoded
 _MANY_NAMES = 10_000
 
 
-def lua() -> str:
+def constants() -> dict[str, str | int]:
     """The layout for scripts."""
-    numbers = {
+    return {
         **{state.name: code for state, code in CODES.items()},
         "RESULT": RESULT, "REASON": REASON, "APART": APART, "HISTORY": HISTORY, "ASKED": ASKED,
         "FORM": FORM, "HOT_SIZE": HOT.size, "COLD_SIZE": PLACE + COLD.size, "FENCE_AT": FENCE_AT, "RUN_AT": RUN_AT,
         "INLINE": INLINE, "HISTORY_KEPT": HISTORY_KEPT,
+        "HOT": _lua_format(HOT), "COLD": _lua_format(COLD), "ATTEMPT": _lua_format(ATTEMPT),
     }  # fmt: skip
-    formats = {"HOT": HOT, "COLD": COLD, "ATTEMPT": ATTEMPT}
-    text = "".join(f"local {name} = {number}\n" for name, number in numbers.items())
-    return text + "".join(f"local {name} = '{_lua_format(form)}'\n" for name, form in formats.items())
 
 
 def _lua_format(form: struct.Struct) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib import resources
 
@@ -14,21 +15,32 @@ PROMOTED = 1000  # scheduled jobs made ready per turn, so that a million due at 
 
 # What each script is made of, itself aside.
 _PARTS = {
-    "enqueue": ("record", "index", "store"),
-    "turn": ("record", "index", "store"),
-    "pulse": ("record", "index", "ear"),
-    "hear": ("record", "ear"),
+    "enqueue": ("record", "index", "stand", "store"),
+    "brisk": ("record", "index", "plain", "give"),
+    "turn": ("record", "open", "index", "stand", "store", "plain", "settle", "promote", "give"),
+    "pulse": ("record", "open", "index", "ear"),
+    "hear": ("record", "open", "ear"),
     "reclaim": ("record", "index"),
-    "move": ("record", "index"),
-    "delete": ("record", "index"),
+    "move": ("record", "open", "index", "stand"),
+    "delete": ("record", "open", "index", "stand"),
     "read": ("record",),
     "list": (),
     "walk": (),
-    "figures": ("record",),
-    "arrivals": ("record",),
+    "figures": ("record", "open"),
+    "arrivals": ("record", "open"),
     "workers": (),
     "upkeep": (),
 }
+
+_CONSTANTS: dict[str, str | int] = {
+    **keys.constants(),
+    **record.constants(),
+    "CARD_LEASES": CARD_LEASES,
+    "PROMOTED": PROMOTED,
+}
+_VALUES = {name: f"'{value}'" if isinstance(value, str) else str(value) for name, value in _CONSTANTS.items()}
+_NAMES = re.compile(rf"\b(?:{'|'.join(_VALUES)})\b")
+_COMMENTS = re.compile(r"^\s*--.*\n|\s+--\s.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +55,15 @@ class Script:
 @functools.cache
 def script(name: str) -> Script:
     """One of the scripts."""
-    constants = f"local CARD_LEASES, PROMOTED = {CARD_LEASES}, {PROMOTED}\n"
-    parts = [keys.lua(), record.lua(), constants, *map(_read, ("base", *_PARTS[name], name))]
-    text = "\n".join(parts).encode()
+    text = "\n".join(map(_read, ("base", *_PARTS[name], name))).encode()
     return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
 
 
 def _read(part: str) -> str:
-    return (resources.files(__package__) / "lua" / f"{part}.lua").read_text(encoding="utf-8")
+    """A file of Lua without its comments, with our constants in place of their names.
+
+    Each local of a script that a function uses makes every call of the script dearer, so there are no such constants
+    in Lua. Nothing but our own words is filled in.
+    """
+    text = (resources.files(__package__) / "lua" / f"{part}.lua").read_text(encoding="utf-8")
+    return _NAMES.sub(lambda found: _VALUES[found[0]], _COMMENTS.sub("", text))

@@ -83,8 +83,8 @@ def split(batches: Sequence[Sequence[NewJob]], together: Iterator[Receipt]) -> l
 # turn
 
 
-def turn(worker: str, settle: Sequence[Settlement], want: Sequence[Want], lease: float) -> list[Value]:
-    """Values for turn.lua."""
+def turn(worker: str, settle: Sequence[Settlement], want: Sequence[Want], lease: float) -> tuple[list[Value], bool]:
+    """Values for turn.lua, and whether brisk.lua will do."""
     wants = _to_msgpack([(each.queue, each.limit, each.tasks, each.crashed) for each in want])
     plain, others = _sorted_out(settle)
     values: list[Value] = [worker, repr(lease), wants, len(plain)]
@@ -95,28 +95,29 @@ def turn(worker: str, settle: Sequence[Settlement], want: Sequence[Want], lease:
         packed, more = _endings(others, len(values) + 3)
         values.append(packed)
         values += more
-    return values
+    return values, not others
 
 
 def _sorted_out(settle: Sequence[Settlement]) -> tuple[Sequence[Settlement], Sequence[Settlement]]:
     """The plain ones, and the others. Where their order matters there are no plain ones."""
-    plain = [each for each in settle if _is_plain(each)]
-    if len({each.lease.job_id for each in settle}) < len(settle) or any(each.forward is not None for each in settle):
+    if len({each.lease.job_id for each in settle}) < len(settle):
         return (), settle
+    plain = [
+        each
+        for each in settle
+        if each.target is _COMPLETED
+        and each.outcome == "succeeded"
+        and each.result is not None
+        and each.progress is None
+        and each.forward is None
+        and not (each.refund or each.errors or each.crashes)
+    ]
     if len(plain) == len(settle):
         return plain, ()
-    return plain, [each for each in settle if not _is_plain(each)]
-
-
-def _is_plain(ending: Settlement) -> bool:
-    return (
-        ending.target is _COMPLETED
-        and ending.outcome == "succeeded"
-        and ending.result is not None
-        and ending.progress is None
-        and ending.forward is None
-        and not (ending.refund or ending.errors or ending.crashes)
-    )
+    if any(each.forward is not None for each in settle):
+        return (), settle
+    those = {each.lease.job_id for each in plain}
+    return plain, [each for each in settle if each.lease.job_id not in those]
 
 
 def _endings(settle: Sequence[Settlement], at: int) -> tuple[bytes, list[Value]]:

@@ -4,12 +4,12 @@ local call, make, take, sub, format, spread = redis.call, struct.pack, struct.un
 local NONE = 0 / 0  -- a moment that is not set: neither before nor after any other
 local MOST = 3000  -- values per command: Lua's stack is not endless
 
-local function moment()
-  if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
+local now = tonumber(ARGV[1])
+if not now then
   local time = call('TIME')
-  return time[1] + time[2] / 1000000
+  now = time[1] + time[2] / 1000000
 end
-local now = moment()
+local now_text = format('%.17g', now)  -- all of it: what Lua itself makes of a number is rounded
 
 -- Runs a command on a long list of values, some at a time. `MOST` must be a multiple of how many belong together.
 local function in_parts(command, key, values)

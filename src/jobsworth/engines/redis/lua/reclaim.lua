@@ -1,8 +1,8 @@
 -- Take over leases that have run out. ARGV: now, how many at most, lease. Answers { member, record, ... }.
-local members = call('ZRANGEBYSCORE', NS .. HELD, '-inf', now, 'LIMIT', 0, tonumber(ARGV[2]))
+local members = call('ZRANGEBYSCORE', NS .. HELD, '-inf', held_until(now), 'LIMIT', 0, tonumber(ARGV[2]))
 local taken = {}
 if #members == 0 then return taken end
-local fence, until_then, keys = call('INCRBY', NS .. FENCE, #members) - #members, now + tonumber(ARGV[3]), {}
+local fence, until_then, keys = call('INCRBY', NS .. FENCE, #members) - #members, held_until(now + tonumber(ARGV[3])), {}
 for i, member in ipairs(members) do keys[i] = NS .. JOB .. sub(member, PLACE + 1) end
 for i, record in ipairs(get_all(keys)) do
   local member = members[i]

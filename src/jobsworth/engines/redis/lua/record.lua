@@ -3,65 +3,13 @@ local function is_sound(record)
   return record and #record >= HOT_SIZE + COLD_SIZE and string.byte(record, 2) == FORM
 end
 
--- All of it as a table; for paths that are not hot. `rest` is what a run never changes, see open_rest().
-local function open(record)
-  local job = {}
-  local nworker, nprogress, nresult, nfailure, nreason
-  job.state, job.form, job.flags, job.fence, job.version, job.attempt, job.errors, job.crashes, job.updated, job.run_at,
-    job.started, job.finished, nworker, nprogress, nresult, nfailure, nreason = take(HOT, record)
-  local at = HOT_SIZE + 1
-  job.worker = sub(record, at, at + nworker - 1); at = at + nworker
-  job.progress = sub(record, at, at + nprogress - 1); at = at + nprogress
-  job.result = sub(record, at, at + nresult - 1); at = at + nresult
-  job.failure = sub(record, at, at + nfailure - 1); at = at + nfailure
-  job.reason = sub(record, at, at + nreason - 1); at = at + nreason
-  job.rest = sub(record, at)
-  return job
-end
-
-local function open_rest(job)
-  local rest = job.rest
-  local nqueue, ntask, nkey
-  job.place = sub(rest, 1, PLACE)
-  nqueue, ntask, nkey, job.nmore, job.nargs, job.priority, job.max_attempts, job.created, job.expires, job.grace =
-    take(COLD, rest, PLACE + 1)
-  local at = COLD_SIZE + 1
-  job.queue = sub(rest, at, at + nqueue - 1); at = at + nqueue
-  job.task = sub(rest, at, at + ntask - 1); at = at + ntask
-  job.key = sub(rest, at, at + nkey - 1); at = at + nkey
-  job.body = sub(rest, at)
-  return job
-end
-
-local function shut_rest(job)
-  job.rest = job.place .. make(COLD, #job.queue, #job.task, #job.key, job.nmore, job.nargs, job.priority,
-    job.max_attempts, job.created, job.expires, job.grace) .. job.queue .. job.task .. job.key .. job.body
-end
-
-local function shut(job)
-  return make(HOT, job.state, FORM, job.flags, job.fence, job.version, job.attempt, job.errors, job.crashes,
-    job.updated, job.run_at, job.started, job.finished, #job.worker, #job.progress, #job.result, #job.failure,
-    #job.reason) .. job.worker .. job.progress .. job.result .. job.failure .. job.reason .. job.rest
-end
+-- A moment as HELD keeps it: whole microseconds, which Redis stores and compares more cheaply.
+local function held_until(when) return format('%.0f', math.floor(when * 1000000 + 0.5)) end
 
 local function has(flags, flag) return bit.band(flags, flag) ~= 0 end
-
-local function with(flags, flag, set)
-  if set then return bit.bor(flags, flag) end
-  return bit.band(flags, bit.bnot(flag))
-end
 
 -- The record as readers need it: with the part that is kept elsewhere.
 local function whole(id, record, flags)
   if has(flags, APART) then return record .. (call('GET', NS .. ARGS .. id) or '') end
   return record
-end
-
--- The running attempt joins the history; the oldest give way.
-local function remember(id, job, outcome, finished, failure)
-  local past = NS .. PAST .. id
-  call('RPUSH', past, make(ATTEMPT, job.attempt, job.started, finished, #job.worker, #outcome)
-    .. job.worker .. outcome .. failure)
-  if has(job.flags, HISTORY) then call('LTRIM', past, -HISTORY_KEPT, -1) end
-  job.flags = with(job.flags, HISTORY, true)
 end
