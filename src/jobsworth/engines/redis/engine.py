@@ -40,7 +40,7 @@ class RedisEngine:
 
     def __init__(self, url: str, *, namespace: str = "jobsworth", clock: Clock | None = None) -> None:
         self._address = parse(url)
-        self.namespace = check_namespace(self._address.namespace or namespace)
+        self.namespace = check_namespace(namespace if self._address.namespace is None else self._address.namespace)
         self._clock = clock
         self._start()
         _engines.add(self)
