@@ -17,7 +17,7 @@ from ...job import FINAL, HELD, Job, JobId, State, storable
 from ...lifecycle import Move
 from .keys import PLACE, SUFFIXES
 from .record import CODES, MOMENT, as_text, cancelled, job_from, place_of
-from .where import fits, is_exact, may_change, states_of
+from .where import fits, is_exact, may_change, may_fit, states_of, words_of
 
 PAGE = 500  # jobs looked at, or changed, at a time
 MOST_LISTED = 20_000  # members fetched from indexes at once; beyond that every job is walked, in order of creation
@@ -36,9 +36,13 @@ def find(run: Run, where: Where) -> list[Job]:
 def count(run: Run, where: Where) -> int:
     """How many match."""
     states = states_of(where)
+    everything = msgspec.structs.replace(where, limit=None, beyond=0)
     if is_exact(where, states):
         return int(_listed(run, where, states, most=0)[0])
-    everything = msgspec.structs.replace(where, limit=None, beyond=0)
+    resting = states - HELD
+    if resting and is_exact(where, resting):  # only those that run have to be looked at
+        running = sum(1 for _ in select(run, everything, HELD))
+        return int(_listed(run, where, resting, most=0)[0]) + running
     return sum(1 for _ in select(run, everything))
 
 
@@ -198,8 +202,11 @@ def _read(run: Run, members: Sequence[bytes], where: Where) -> Iterator[Found]:
         return
     moment, *answers = run("read", *(member[PLACE:] for member in members))
     (now,) = MOMENT.unpack(moment)
+    words = words_of(where)
     for member, record, past in zip(members, answers[0::2], answers[1::2], strict=True):
-        if record and place_of(record) in (member[:PLACE], b""):
+        if not record or (words and not may_fit(words, member[PLACE:], record)):
+            continue
+        if place_of(record) in (member[:PLACE], b""):
             job = job_from(member[PLACE:].decode(), record, past or [])
             if fits(where, job, now):
                 yield member, job

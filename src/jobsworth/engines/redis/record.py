@@ -31,7 +31,7 @@ HISTORY_KEPT = 50  # attempts kept per job
 # state, form, flags, fence, version, attempt, errors, crashes, updated, run_at, started, finished; then the lengths of
 # worker, progress, result, failure, reason
 HOT = struct.Struct("<BBHdIIIIddddHIIII")
-FENCE_AT, RUN_AT = 4, 36
+FENCE_AT, RUN_AT, LENGTHS_AT = 4, 36, 60
 # lengths of queue, task, key, more, args; priority, max_attempts, created, expires, grace
 COLD = struct.Struct("<HHHIIiIddd")
 # number, started, finished, lengths of worker and outcome; then worker, outcome, and the failure to the end
@@ -57,6 +57,7 @@ def constants() -> dict[str, str | int]:
         **{state.name: code for state, code in CODES.items()},
         "RESULT": RESULT, "REASON": REASON, "APART": APART, "HISTORY": HISTORY, "ASKED": ASKED,
         "FORM": FORM, "HOT_SIZE": HOT.size, "COLD_SIZE": PLACE + COLD.size, "FENCE_AT": FENCE_AT, "RUN_AT": RUN_AT,
+        "LENGTHS_AT": LENGTHS_AT,
         "INLINE": INLINE, "HISTORY_KEPT": HISTORY_KEPT,
         "HOT": _lua_format(HOT), "COLD": _lua_format(COLD), "ATTEMPT": _lua_format(ATTEMPT),
     }  # fmt: skip

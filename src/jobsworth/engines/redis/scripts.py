@@ -27,7 +27,7 @@ _PARTS = {
     "list": (),
     "walk": (),
     "figures": ("record", "open"),
-    "arrivals": ("record", "open"),
+    "arrivals": ("record",),
     "workers": (),
     "upkeep": (),
 }

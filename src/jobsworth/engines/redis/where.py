@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from ...engine import Where
 from ...job import FINAL, HELD, Job, State, storable
+from .record import CODES
+
+_PLAIN = re.compile(r'[^"\\\x00-\x1f\x7f]*').fullmatch  # JSON writes all others as they are
 
 
 def states_of(where: Where, may: Iterable[State] | None = None) -> frozenset[State]:
@@ -28,6 +33,38 @@ def is_exact(where: Where, states: frozenset[State]) -> bool:
 def may_change(where: Where) -> bool:
     """True if a job can cease to match without changing its state."""
     return any(each is not None for each in (where.text, where.reason, where.finished_for, where.finished_within))
+
+
+class Words(NamedTuple):
+    """What must be found among the bytes of a record for its job to match: a quick way to say no."""
+
+    names: tuple[bytes, ...]  # as they are
+    told: tuple[bytes, ...]  # in what the job says of itself and of its failure; without case
+    id_from: bytes | None  # unless its id begins so
+
+
+def words_of(where: Where) -> Words | None:
+    """None if nothing is to be found."""
+    names = tuple(storable(each).encode() for each in (where.task, where.key, where.owner, where.tag) if each)
+    told = []
+    if where.reason:
+        told.append(_folded(where.reason))
+    if where.text and _PLAIN(where.text):
+        told.append(_folded(where.text))
+    if not names and not told:
+        return None
+    return Words(names, tuple(told), None if where.text is None else where.text.encode("utf-8", "surrogatepass"))
+
+
+def may_fit(words: Words, job_id: bytes, record: bytes) -> bool:
+    """False if a job cannot match, told from the bytes alone."""
+    if any(each not in record for each in words.names):
+        return False
+    if not words.told or record[0] == CODES[State.CANCELLED]:  # these may say what is written nowhere
+        return True
+    folded = record.lower()
+    missing = [each for each in words.told if each not in folded]
+    return not missing or (words.id_from is not None and job_id.startswith(words.id_from))
 
 
 def fits(where: Where, job: Job, now: float) -> bool:

@@ -9,12 +9,10 @@ for _, queue in ipairs(ask[1]) do wanted[queue] = true end
 local keys = {}
 for i, member in ipairs(call('ZRANGE', NS .. HELD, 0, -1)) do keys[i] = NS .. JOB .. sub(member, PLACE + 1) end
 for _, record in ipairs(get_all(keys)) do
-  if is_sound(record) then
-    local job = open_rest(open(record))
-    if wanted[job.queue] then
-      held[#held + 1] = job.state
-      held[#held + 1] = job.queue
-    end
+  local job = is_sound(record) and open_rest(open(record))
+  if job and wanted[job.queue] then
+    held[#held + 1] = job.state
+    held[#held + 1] = job.queue
   end
 end
 answer[2] = held

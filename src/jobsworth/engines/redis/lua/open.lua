@@ -16,8 +16,10 @@ local function open(record)
   return job
 end
 
+-- The same job with the rest of it; nil if that is damaged.
 local function open_rest(job)
   local rest = job.rest
+  if #rest < COLD_SIZE then return nil end
   local nqueue, ntask, nkey
   job.place = sub(rest, 1, PLACE)
   nqueue, ntask, nkey, job.nmore, job.nargs, job.priority, job.max_attempts, job.created, job.expires, job.grace =

@@ -14,9 +14,12 @@ local function settle_plain(number, at)
       state, form, flags, fence, version, attempt, errors, crashes, updated, run_at, started, finished, nworker,
         nprogress, nresult, nfailure, nreason = take(HOT, record)
     end
+    local at_failure, at_rest
     if fence == given and (state == RUNNING or state == CANCELLING) then
-      local at_failure = HOT_SIZE + nworker + nprogress + nresult
-      local at_rest = at_failure + nfailure + nreason
+      at_failure = HOT_SIZE + nworker + nprogress + nresult
+      at_rest = at_failure + nfailure + nreason
+    end
+    if at_rest and #record >= at_rest + COLD_SIZE then
       local nqueue, ntask, nkey = take('<HHH', record, at_rest + PLACE + 1)
       local at_queue = at_rest + COLD_SIZE
       local member = sub(record, at_rest + 1, at_rest + PLACE) .. id

@@ -8,8 +8,8 @@ local function promote()
     local keys = {}
     for i, member in ipairs(members) do keys[i] = NS .. JOB .. sub(member, PLACE + 1) end
     for i, record in ipairs(get_all(keys)) do
-      if is_sound(record) then
-        local job = open_rest(open(record))
+      local job = is_sound(record) and open_rest(open(record))
+      if job then
         job.state, job.version, job.updated = QUEUED, job.version + 1, now
         write(sub(members[i], PLACE + 1), shut(job))
         enter(job, members[i])

@@ -3,12 +3,11 @@
 local function settle(ending)
   local id = ending[1]
   local record = fresh[id] or call('GET', NS .. JOB .. id)
-  local job = is_sound(record) and open(record)
+  local job = is_sound(record) and open_rest(open(record))
   if not job or job.fence ~= ending[2] or (job.state ~= RUNNING and job.state ~= CANCELLING) then
     refused[#refused + 1] = id
     return
   end
-  open_rest(job)
   local member, target = job.place .. id, job.state == CANCELLING and ending[4] or ending[3]
   if ending[5] ~= 'succeeded' then remember(id, job, ending[5], now, ending[11] or '') end
   leave(job, member)
