@@ -19,8 +19,9 @@ GROUP = "jobsworth.engines"  # entry points of other packages: scheme = "package
 def from_url(url: str) -> Engine:
     """The engine for a URL, not opened yet. Raises BadUrl (E103).
 
-    sqlite:///relative.db, sqlite:////absolute.db, postgresql://user@host/database, memory://, or a scheme that an
-    installed package offers. PostgreSQL's takes schema=NAME and doorbell=off beside libpq's own options.
+    sqlite:///relative.db, sqlite:////absolute.db, postgresql://user@host/database, redis://host, rediss://host,
+    valkey://host, unix:///redis.sock, memory://, or a scheme that an installed package offers. docs/engines.md has the
+    options each takes.
     """
     try:
         scheme = urlsplit(url).scheme.lower()
@@ -83,9 +84,16 @@ def _missing(url: str, extra: str, exc: ImportError) -> BadUrl:
     )
 
 
+def _redis(url: str) -> Engine:
+    from jobsworth.engines.redis import RedisEngine
+
+    return RedisEngine(url)
+
+
 _OURS: dict[str, Callable[[str], Engine]] = {
     "sqlite": _sqlite,
     "postgresql": _postgres,
     "postgres": _postgres,
+    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "unix"), _redis),
     "memory": _memory,
 }

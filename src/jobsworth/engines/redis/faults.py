@@ -1,0 +1,80 @@
+"""From the driver's exceptions to ours. Nothing of redis-py crosses the engine's door."""
+
+from __future__ import annotations
+
+import re
+
+from ...errors import BadUrl, EngineError, EngineUnavailable, StorageFull
+
+MISSING = "pip install 'jobsworth[redis]'"
+
+# The first word of an error Redis answers with: what it means and what to do.
+_PASSING = {
+    "LOADING": ("is still loading its data", "nothing: it answers when it has done so"),
+    "READONLY": ("is a read-only replica", "use the primary's address; after a failover this passes by itself"),
+    "MASTERDOWN": ("is a replica that has lost its primary", "look at the primary"),
+    "CLUSTERDOWN": ("belongs to a cluster that is down", "look at `redis-cli cluster info`"),
+    "TRYAGAIN": ("is moving these keys to another node", "nothing: it passes"),
+    "ASK": ("is moving these keys to another node", "nothing: it passes"),
+    "MOVED": ("does not keep these keys", "look at `redis-cli cluster slots`"),
+    "BUSY": ("is busy with somebody's slow script", "look at `redis-cli slowlog get`"),
+    "MISCONF": ("refuses writes, for it cannot save to disk", "look at the server's log and its disk"),
+    "NOREPLICAS": ("refuses writes, for too few replicas follow it", "look at `redis-cli info replication`"),
+    "UNKILLABLE": ("is busy with somebody's slow script", "look at the server"),
+    "NOAUTH": ("wants a password", "put user and password into the URL: redis://user:password@host"),
+    "WRONGPASS": ("does not know this user and password", "check the URL"),
+}
+
+
+def missing(shown: str, exc: ImportError) -> BadUrl:
+    """The driver is not installed."""
+    return BadUrl(f"{shown}: the package {exc.name or 'redis'} is not installed", hint=MISSING)
+
+
+# The driver's exceptions from whose text it has taken that word away.
+_WORDS = {
+    "BusyLoadingError": "LOADING", "ReadOnlyError": "READONLY", "MasterDownError": "MASTERDOWN", "MovedError": "MOVED",
+    "ClusterDownError": "CLUSTERDOWN", "TryAgainError": "TRYAGAIN", "AskError": "ASK", "OutOfMemoryError": "OOM",
+    "NoPermissionError": "NOPERM",
+}  # fmt: skip
+_WITHIN_SCRIPT = re.compile(r"-([A-Z]{2,}) ")  # Redis before 7 wraps what a script ran into
+
+
+def _word(exc: BaseException, text: str) -> str:
+    found = _WITHIN_SCRIPT.search(text) if "running script" in text else None
+    return found.group(1) if found else _WORDS.get(type(exc).__name__) or text.split(" ", 1)[0]
+
+
+def translate(exc: BaseException, shown: str) -> EngineError:
+    """Our error for one of the driver's, saying where and what to do."""
+    import redis.exceptions as theirs
+
+    text = str(exc)
+    word = str(getattr(exc, "status_code", None) or _word(exc, text))
+    if word == "OOM":
+        return StorageFull(
+            f"{shown}: Redis has reached its maxmemory; new jobs are refused, what was acknowledged is kept",
+            hint="give it more memory (`redis-cli config set maxmemory ...`) or delete finished jobs;"
+            " nothing needs to be restarted",
+        )
+    if word in _PASSING:
+        what, hint = _PASSING[word]
+        return EngineUnavailable(f"{shown}: Redis {what} ({text})", hint=hint)
+    if word == "NOPERM":
+        return EngineError(
+            f"{shown}: this user may not do that ({text})",
+            hint="its ACL needs the keys and the channel of the namespace, and @read @write @scripting @pubsub",
+        )
+    if isinstance(exc, theirs.AuthenticationError):
+        return EngineUnavailable(f"{shown}: Redis does not let us in ({text})", hint="check user and password")
+    if isinstance(exc, theirs.TimeoutError):
+        return EngineUnavailable(
+            f"{shown}: Redis does not answer ({text})",
+            hint="is the server, or the network in between, overloaded or cut? the next call connects anew",
+        )
+    if isinstance(exc, (theirs.ConnectionError, OSError)):
+        return EngineUnavailable(
+            f"{shown}: no connection to Redis ({text})",
+            hint="is the server running, and the address right? the next call connects anew",
+        )
+    return EngineError(f"{shown}: {type(exc).__name__}: {text}")

@@ -1,0 +1,37 @@
+-- ending: { id, fence, target, if_cancelling, outcome, delay, refund, errors, crashes, result's place in ARGV,
+--           failure, progress, { groups, place in ARGV } of what is sent on }
+local function settle(ending)
+  local id = ending[1]
+  local record = fresh[id] or call('GET', NS .. JOB .. id)
+  local job = is_sound(record) and open_rest(open(record))
+  if not job or job.fence ~= ending[2] or (job.state ~= RUNNING and job.state ~= CANCELLING) then
+    refused[#refused + 1] = id
+    return
+  end
+  local member, target = job.place .. id, job.state == CANCELLING and ending[4] or ending[3]
+  if ending[5] ~= 'succeeded' then remember(id, job, ending[5], now, ending[11] or '') end
+  leave(job, member)
+  job.state, job.version, job.updated = target, job.version + 1, now
+  job.attempt = job.attempt - ending[7]
+  if job.attempt <= 0 then job.started = NONE end
+  job.errors, job.crashes = job.errors + ending[8], job.crashes + ending[9]
+  job.progress, job.failure = ending[12] or job.progress, ending[11] or job.failure
+  if target >= COMPLETED then
+    job.finished = now
+    if job.key ~= '' then call('HDEL', NS .. UNIQUE, job.task .. '/' .. job.key) end
+  else
+    job.run_at, job.worker = now + math.max(ending[6], 0), ''
+  end
+  if target == COMPLETED then
+    job.result, job.failure = ending[10] and ARGV[ending[10]] or '', ''
+    job.flags = with(job.flags, RESULT, ending[10])
+  elseif target == CANCELLED then
+    job.failure = ending[11] or ''  -- without one, readers say what its being asked says
+  end
+  write(id, shut(job))
+  enter(job, member)
+  if ending[13] and target == ending[3] then
+    local chosen = sort_out(ending[13][1], ending[13][2], {})
+    if #chosen > 0 then create(chosen) end
+  end
+end

@@ -1,0 +1,69 @@
+"""The scripts: one per verb, put together from the files in lua/, and known to the server by their digests."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib import resources
+
+from . import keys, record
+
+CARD_LEASES = 3  # a worker's card outlives its last pulse by this many leases
+PROMOTED = 1000  # scheduled jobs made ready per turn, so that a million due at once hold nobody up
+
+# What each script is made of, itself aside.
+_PARTS = {
+    "enqueue": ("record", "index", "stand", "store"),
+    "brisk": ("record", "index", "plain", "give"),
+    "turn": ("record", "open", "index", "stand", "store", "plain", "settle", "promote", "give"),
+    "pulse": ("record", "open", "index", "ear"),
+    "hear": ("record", "open", "ear"),
+    "reclaim": ("record", "index"),
+    "move": ("record", "open", "index", "stand"),
+    "delete": ("record", "open", "index", "stand"),
+    "read": ("record",),
+    "list": (),
+    "walk": (),
+    "figures": ("record", "open"),
+    "arrivals": ("record",),
+    "workers": (),
+    "upkeep": (),
+}
+
+_CONSTANTS: dict[str, str | int] = {
+    **keys.constants(),
+    **record.constants(),
+    "CARD_LEASES": CARD_LEASES,
+    "PROMOTED": PROMOTED,
+}
+_VALUES = {name: f"'{value}'" if isinstance(value, str) else str(value) for name, value in _CONSTANTS.items()}
+_NAMES = re.compile(rf"\b(?:{'|'.join(_VALUES)})\b")
+_COMMENTS = re.compile(r"^\s*--.*\n|\s+--\s.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script's text, and the digest by which a server that has seen it knows it."""
+
+    name: str
+    text: bytes
+    digest: bytes
+
+
+@functools.cache
+def script(name: str) -> Script:
+    """One of the scripts."""
+    text = "\n".join(map(_read, ("base", *_PARTS[name], name))).encode()
+    return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
+
+
+def _read(part: str) -> str:
+    """A file of Lua without its comments, with our constants in place of their names.
+
+    Each local of a script that a function uses makes every call of the script dearer, so there are no such constants
+    in Lua. Nothing but our own words is filled in.
+    """
+    text = (resources.files(__package__) / "lua" / f"{part}.lua").read_text(encoding="utf-8")
+    return _NAMES.sub(lambda found: _VALUES[found[0]], _COMMENTS.sub("", text))
