@@ -78,6 +78,7 @@ async def aenqueue_within(bridge: Bridge, connection: Any, jobs: Sequence[NewJob
         begun = _begun(bridge.engine, connection)
         script = await bridge.acall(lambda engine: _enlist(engine, jobs))
         return _outcome(await _arun(script, connection))
+    connection = _unscoped(connection)
     raw = await connection.run_sync(lambda sync: _of_sqlalchemy(sync).connection.driver_connection)
     begun = _begun(bridge.engine, raw)
     script = await bridge.acall(lambda engine: _enlist(engine, jobs), unopened=_in_the_way(raw, begun))
@@ -102,9 +103,13 @@ def _name(connection: object) -> str:
 
 def _of_sqlalchemy(connection: Any) -> Any:
     """SQLAlchemy's own connection, its transaction begun."""
-    if hasattr(connection, "registry"):  # a scoped_session stands for the session of this thread or task
-        connection = connection()
+    connection = _unscoped(connection)
     return connection if hasattr(connection, "exec_driver_sql") else connection.connection()
+
+
+def _unscoped(connection: Any) -> Any:
+    """A scoped session stands for the session of this thread or task."""
+    return connection() if hasattr(connection, "registry") else connection
 
 
 def _driver(raw: Any) -> str:
