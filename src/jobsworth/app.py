@@ -24,10 +24,12 @@ from .retry import Retry
 from .snapshot import queue_part
 from .suggest import did_you_mean
 from .task import AsyncTask, Task
+from .transaction import aenqueue_within, enqueue_within
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from .transaction import UserConnection
     from .worker import Worker
 
 P = ParamSpec("P")
@@ -174,20 +176,32 @@ class Jobsworth:
         return self.queues[name]
 
     # Enqueueing.
-    def enqueue_many(self, jobs: Sequence[NewJob]) -> list[JobHandle[Any]]:
-        """Store jobs made with task.new_job(...) in one transaction: all of them or none."""
-        return self.store([self.find_task(job.task) for job in jobs], jobs)
+    def enqueue_many(
+        self, jobs: Sequence[NewJob], *, transaction: UserConnection | None = None
+    ) -> list[JobHandle[Any]]:
+        """Store jobs made with task.new_job(...) in one transaction: all of them or none. transaction: see Options."""
+        return self.store([self.find_task(job.task) for job in jobs], jobs, transaction)
 
-    async def aenqueue_many(self, jobs: Sequence[NewJob]) -> list[JobHandle[Any]]:
+    async def aenqueue_many(
+        self, jobs: Sequence[NewJob], *, transaction: UserConnection | None = None
+    ) -> list[JobHandle[Any]]:
         """The async twin of enqueue_many."""
-        return await self.astore([self.find_task(job.task) for job in jobs], jobs)
+        return await self.astore([self.find_task(job.task) for job in jobs], jobs, transaction)
 
-    def store(self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob]) -> list[JobHandle[Any]]:
+    def store(
+        self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob], transaction: UserConnection | None = None
+    ) -> list[JobHandle[Any]]:
         """Store built jobs and give their handles; tasks[i] is the task of jobs[i]."""
+        if transaction is not None:
+            return self._handles(tasks, enqueue_within(self.bridge, transaction, jobs))
         return self._handles(tasks, self.bridge.enqueue(jobs) if jobs else [])
 
-    async def astore(self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob]) -> list[JobHandle[Any]]:
+    async def astore(
+        self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob], transaction: UserConnection | None = None
+    ) -> list[JobHandle[Any]]:
         """The async twin of store."""
+        if transaction is not None:
+            return self._handles(tasks, await aenqueue_within(self.bridge, transaction, jobs))
         return self._handles(tasks, await self.bridge.aenqueue(jobs) if jobs else [])
 
     def _handles(self, tasks: Sequence[Task[..., Any]], receipts: Sequence[Any]) -> list[JobHandle[Any]]:
@@ -316,6 +330,10 @@ class Jobsworth:
         from .worker import Worker
 
         return Worker(self, queues, **options)
+
+    def open(self) -> None:
+        """Connect and bring the schema up to date now, and not at the first use."""
+        self.bridge.open()
 
     def close(self) -> None:
         """Finish what was deferred and let go of the engine. Using the Jobsworth again opens it again."""

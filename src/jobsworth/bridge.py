@@ -53,10 +53,10 @@ class Bridge:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._intake = Intake(self.call)
 
-    def call(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
-        """Run `work(engine)` for a sync caller."""
-        if not self._opened:
-            self._open()
+    def call(self, work: Callable[[Engine], Coroutine[Any, Any, T]], *, unopened: bool = False) -> T:
+        """Run `work(engine)` for a sync caller. unopened: `work` does not need the engine to be open."""
+        if not (self._opened or unopened):
+            self.open()
         if self.engine.blocking:
             return drive(work(self.engine))
         return self._submit(work).result()
@@ -74,14 +74,14 @@ class Bridge:
 
         return drive(and_leave(self.engine)) if self.engine.blocking else self._submit(and_leave).result()
 
-    async def acall(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
+    async def acall(self, work: Callable[[Engine], Coroutine[Any, Any, T]], *, unopened: bool = False) -> T:
         """Run `work(engine)` for an async caller, whose loop is never blocked."""
         import asyncio
 
         if self.engine.blocking:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool(), self.call, work)
-        await asyncio.get_running_loop().run_in_executor(self._pool(), self._open)
+            return await loop.run_in_executor(self._pool(), lambda: self.call(work, unopened=unopened))
+        await asyncio.get_running_loop().run_in_executor(self._pool(), self.open)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(self.engine), self._own_loop()))
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Receipt]:
@@ -151,7 +151,8 @@ class Bridge:
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Open the engine, unless it is open."""
         import asyncio
 
         with self._lock:

@@ -16,6 +16,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from jobsworth.completion import Completions
 from jobsworth.context import CurrentJob
 from jobsworth.errors import Cancelled, Interrupted, JobsworthError, LeaseLost, TimedOut
 from jobsworth.job import Claim
@@ -23,9 +24,10 @@ from jobsworth.locate import locate
 from jobsworth.outcome import Outcome
 from jobsworth.runners.loop import run_in_loop
 from jobsworth.runners.thread import run_in_thread
-from jobsworth.runners.wire import HEADER, Ended, Note, Ready, Start, Stop, ToParent, frame, to_child
+from jobsworth.runners.wire import HEADER, Completing, Ended, Note, Ready, Start, Stop, ToParent, frame, to_child
 
 if TYPE_CHECKING:
+    from jobsworth.engine import Engine
     from jobsworth.task import Task
 
 NOTE_EVERY = 0.1  # seconds between progress notes to the worker; the last one travels with the ending
@@ -42,13 +44,14 @@ class Child:
         self._cancel: Any = None  # how to interrupt an async handler
         self._said = 0.0
 
-    def serve(self, tasks: dict[str, Task[..., Any]]) -> None:
+    def serve(self, engine: Engine, tasks: dict[str, Task[..., Any]]) -> None:
         """Run what the worker sends until it goes away."""
+        completions = Completions(engine, tasks, lambda settlement, done: self.send(Completing(settlement, done)))
         threading.Thread(target=self._listen, name="jobsworth-listen", daemon=True).start()
         self.send(Ready())
         while True:
             start = self._starts.get()
-            context = CurrentJob(start.claim, self._note)
+            context = CurrentJob(start.claim, self._note, completions.begin)
             if start.remaining is not None:
                 context.deadline = time.monotonic() + start.remaining
             self._current = context
@@ -134,11 +137,11 @@ def main() -> None:
     sys.path[:] = sys.argv[3].split(os.pathsep)  # the worker's: what it could import, we can
     child = Child(connection)
     try:
-        tasks = locate(sys.argv[2]).tasks
+        app = locate(sys.argv[2])
     except JobsworthError as exc:
         child.send(Ready(str(exc)))
         sys.exit(2)
-    child.serve(tasks)
+    child.serve(app.engine, app.tasks)
 
 
 if __name__ == "__main__":

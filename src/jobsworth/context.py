@@ -7,15 +7,17 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from .codec import decode
-from .errors import BadOption, Cancelled, LeaseLost, NoCurrentJob, RetryAfter
+from .errors import BadOption, Cancelled, LeaseLost, NoCurrentJob, NoTransaction, RetryAfter
 from .job import Claim, Lease, Progress, storable
+from .lifecycle import Settlement
 
 _log = logging.getLogger("jobsworth.job")
+Begin = Callable[["CurrentJob", Any], AbstractContextManager[Any]]
 _current: ContextVar[CurrentJob | None] = ContextVar("jobsworth_current_job", default=None)
 
 
@@ -27,11 +29,17 @@ class CurrentJob:
               worker that was paused and woke up too late.
     """
 
-    __slots__ = ("_claim", "_news", "_why", "deadline", "note", "told")
+    __slots__ = (
+        "_begin", "_news", "_why", "claim", "deadline", "in_transaction", "note", "settled", "settling", "told",
+    )  # fmt: skip
 
-    def __init__(self, claim: Claim, news: Callable[[], None] | None = None) -> None:
-        self._claim = claim
+    def __init__(self, claim: Claim, news: Callable[[], None] | None = None, begin: Begin | None = None) -> None:
+        self.claim = claim
         self._news = news
+        self._begin = begin
+        self.in_transaction = False
+        self.settling: Settlement | None = None  # what its transaction writes, or has written
+        self.settled: Settlement | None = None  # ... once that is committed
         self._why: Cancelled | LeaseLost | None = None
         self.deadline: float | None = None
         self.note: Progress | None = None  # the newest progress
@@ -39,11 +47,11 @@ class CurrentJob:
 
     @property
     def id(self) -> str:
-        return self._claim.lease.job_id
+        return self.claim.lease.job_id
 
     @property
     def fence(self) -> int:
-        return self._claim.lease.fence
+        return self.claim.lease.fence
 
     @property
     def idempotency_key(self) -> str:
@@ -51,44 +59,44 @@ class CurrentJob:
 
         It is the job's id and not its `key`, which another job may use once this one has ended.
         """
-        return self._claim.lease.job_id
+        return self.claim.lease.job_id
 
     @property
     def queue(self) -> str:
-        return self._claim.queue
+        return self.claim.queue
 
     @property
     def task(self) -> str:
-        return self._claim.task
+        return self.claim.task
 
     @property
     def attempt(self) -> int:
         """The number of this attempt, from 1."""
-        return self._claim.attempt
+        return self.claim.attempt
 
     @property
     def max_attempts(self) -> int:
-        return self._claim.max_attempts
+        return self.claim.max_attempts
 
     @property
     def key(self) -> str | None:
-        return self._claim.key
+        return self.claim.key
 
     @property
     def owner(self) -> str | None:
-        return self._claim.owner
+        return self.claim.owner
 
     @property
     def label(self) -> str | None:
-        return self._claim.label
+        return self.claim.label
 
     @property
     def tags(self) -> tuple[str, ...]:
-        return self._claim.tags
+        return self.claim.tags
 
     @property
     def meta(self) -> Mapping[str, Any]:
-        return decode(self._claim.meta) if self._claim.meta else {}
+        return decode(self.claim.meta) if self.claim.meta else {}
 
     @property
     def cancel_requested(self) -> bool:
@@ -128,6 +136,23 @@ class CurrentJob:
         """Raise Cancelled (or TimedOut, Interrupted, LeaseLost) if this run should stop; do nothing otherwise."""
         if self._why is not None:
             raise self._why
+
+    def transaction(self, *, result: Any = None) -> AbstractContextManager[Any]:
+        """`with job.transaction() as conn:` your writes and the job's completion commit together, or neither does.
+
+        conn: a psycopg.Connection or sqlite3.Connection on the jobs' database, its transaction open. It commits when
+        the block ends and rolls back on any exception; never commit inside. Be quick: in SQLite the block holds the
+        file's write lock.
+        result: what the job's result is; what the handler returns afterwards cannot change it.
+
+        Raises LeaseLost (E305) at the block's end, with everything rolled back, when another attempt has the lease or
+        the job has ended otherwise. Before the block begins: what check_cancelled() raises, and NoTransaction (E113)
+        where there can be none (another engine, a coroutine, a second one in one run). A cancellation that is asked
+        for while the block runs comes too late: the job is completed.
+        """
+        if self._begin is None:
+            raise NoTransaction("this call is not run by a worker, so there is no job to complete")
+        return self._begin(self, result)
 
     def log(self, message: str, *args: object, level: int = logging.INFO) -> None:
         """Write a line to the logger `jobsworth.job`, with job_id, queue, task and attempt as extra fields."""

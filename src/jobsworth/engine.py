@@ -11,14 +11,21 @@ The promises behind the signatures are the sentences of jobsworth.conformance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from .errors import QueueFull
 from .job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Progress, Receipt, State, WorkerId
 from .lifecycle import Move, Settlement
+
+T = TypeVar("T")
+# Statements and their parameters, one after another; each is sent the rows it brought. Knows no connection: whoever
+# holds one, of whichever colour, runs them.
+Script = Generator[tuple[str, Sequence[Any]], list[Any], T]
+BEGIN = "BEGIN IMMEDIATE"  # in a script: a transaction must have begun here; where one has, there is nothing to do
 
 
 class Want(msgspec.Struct, frozen=True, gc=False):
@@ -274,4 +281,30 @@ class Engine(Protocol):
 
     async def doctor(self) -> list[tuple[str, str, str]]:
         """Findings as (level, subject, text); level is ok, warn or error. Prints the durability achieved."""
+        ...
+
+
+@runtime_checkable
+class Transactional(Protocol):
+    """What an engine on an SQL database can do besides: share a transaction with its users.
+
+    driver: the module whose connections it speaks to.
+    """
+
+    driver: str
+
+    async def enlist(self, jobs: Sequence[NewJob]) -> Script[list[Receipt] | QueueFull]:
+        """How to store one batch inside a transaction that somebody else holds.
+
+        The script raises WrongDatabase (E112) before it stores anything if the connection is not on the engine's own
+        database. A batch that is refused, or fails, leaves nothing behind.
+        """
+        ...
+
+    def completing(self, ending: Callable[[], Settlement]) -> AbstractContextManager[Any]:
+        """A connection with an open transaction, of which the ending becomes the last statement.
+
+        `ending` is asked for at the end of the block. Raises LeaseLost (E305), and nothing of the block stays, when its
+        lease is gone. The driver's own exceptions leave the block as they are.
+        """
         ...

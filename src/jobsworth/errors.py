@@ -10,7 +10,9 @@
     │   ├── UnknownTask                E106
     │   ├── UnknownQueue               E107
     │   ├── SchemaMismatch             E110
-    │   └── NetworkFileSystem          E111
+    │   ├── NetworkFileSystem          E111
+    │   ├── WrongDatabase              E112
+    │   └── NoTransaction              E113
     ├── EngineError                    E200  the place where jobs live
     │   ├── EngineUnavailable          E201  try again
     │   ├── CorruptRow                 E202
@@ -118,6 +120,18 @@ class NetworkFileSystem(ConfigurationError):
     """SQLite's locks cannot be trusted on a network file system."""
 
     code = "E111"
+
+
+class WrongDatabase(ConfigurationError):
+    """The connection is on another database than the one that holds the jobs. Nothing was stored."""
+
+    code = "E112"
+
+
+class NoTransaction(ConfigurationError):
+    """There is no transaction to take part in, or none is possible here. Nothing was stored."""
+
+    code = "E113"
 
 
 class EngineError(JobsworthError):

@@ -71,6 +71,13 @@ class Unroutable(msgspec.Struct, frozen=True):
     jobs: int
 
 
+class Afterthought(msgspec.Struct, frozen=True):
+    """A handler ended otherwise than the transaction said in which it had completed its job. It changes nothing."""
+
+    claim: Claim
+    what: str
+
+
 class Fault(msgspec.Struct, frozen=True):
     """Something in the worker itself, or in a hook, raised what it should not have."""
 
@@ -81,6 +88,6 @@ class Fault(msgspec.Struct, frozen=True):
 
 Event = (
     WorkerStarted | WorkerStopping | WorkerStopped | AttemptEnded | LeaseTaken | Stuck | EngineLost | EngineBack
-    | Unroutable | Fault
+    | Unroutable | Afterthought | Fault
 )  # fmt: skip
 Listener = Callable[[Event], None]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import assert_never
 
 from .events import (
+    Afterthought,
     AttemptEnded,
     EngineBack,
     EngineLost,
@@ -70,6 +71,9 @@ def read_aloud(event: Event) -> None:  # noqa: C901 (one case per event)
                 "W301: %d jobs in %s need the task %s, which no live worker knows. They wait, nothing is lost.",
                 jobs, clean(queue), clean(task),
             )  # fmt: skip
+        case Afterthought(claim, what):
+            _log.warning("%s was completed in its transaction; afterwards it %s, which is ignored",
+                         _who(claim), clean(what))  # fmt: skip
         case Fault(where, error, traceback):
             _log.error("%s: %s\n%s", where, clean(error), traceback)
         case _:

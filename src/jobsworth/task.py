@@ -18,9 +18,11 @@ from .naming import checked, new_id, new_ids
 from .queue import ISOLATIONS, Isolation, Queue
 from .retry import Retry
 from .signature import Signature
+from .transaction import checked_connection
 
 if TYPE_CHECKING:
     from .handle import JobHandle
+    from .transaction import UserConnection
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,9 +33,13 @@ _YEAR_9999 = 253_370_000_000  # seconds since the epoch: moments beyond it have 
 class Outlet(Protocol):
     """Where tasks send their jobs: a Jobsworth."""
 
-    def store(self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob]) -> list[JobHandle[Any]]: ...
+    def store(
+        self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob], transaction: UserConnection | None = None
+    ) -> list[JobHandle[Any]]: ...
 
-    async def astore(self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob]) -> list[JobHandle[Any]]: ...
+    async def astore(
+        self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob], transaction: UserConnection | None = None
+    ) -> list[JobHandle[Any]]: ...
 
 
 class OptionsGiven(TypedDict, total=False):
@@ -51,6 +57,7 @@ class OptionsGiven(TypedDict, total=False):
     meta: Mapping[str, Any] | None
     label: str | None
     id: str | None
+    transaction: UserConnection | None
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +70,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     timeout:      seconds an attempt may take.    max_attempts: attempts at most.
     owner:        whose job it is, for the app's own users ("user:7").
     tags, meta, label: for finding and showing it.    id: an id of your own, for idempotent enqueues.
+    transaction:  a connection or session of yours, on the jobs' database: the job exists if and only if its open
+                  transaction commits. sqlite3, psycopg 3 or SQLAlchemy; an async one needs aenqueue.
     """
 
     delay: float | None = None
@@ -78,6 +87,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     meta: bytes | None = None
     label: str | None = None
     id: str | None = None
+    transaction: Any = None
 
 
 _NAMES = tuple(OptionsGiven.__annotations__)
@@ -159,10 +169,14 @@ def _label(name: str, value: Any) -> dict[str, Any]:
     return {name: storable(value)}
 
 
+def _transaction(name: str, value: Any) -> dict[str, Any]:
+    return {name: checked_connection(value)}
+
+
 _READERS: dict[str, Callable[[str, Any], dict[str, Any]]] = {
     "delay": _seconds, "run_at": _moment, "priority": _integer, "key": _name, "expires": _expires,
     "timeout": _timeout, "max_attempts": _integer, "owner": _name, "tags": _tags, "meta": _meta, "label": _label,
-    "id": _name,
+    "id": _name, "transaction": _transaction,
 }  # fmt: skip
 
 
@@ -257,12 +271,12 @@ class Task(Generic[P, R_co]):
     def enqueue_many(self, calls: Sequence[Any], options: Options = NONE) -> list[JobHandle[R_co]]:
         """Store many jobs in one transaction, all or none: each call a tuple of arguments or a dict of them."""
         jobs = self._build_many(calls, options)
-        return self._outlet.store([self] * len(jobs), jobs)
+        return self._outlet.store([self] * len(jobs), jobs, options.transaction)
 
     async def aenqueue_many(self, calls: Sequence[Any], options: Options = NONE) -> list[JobHandle[R_co]]:
         """The async twin of enqueue_many."""
         jobs = self._build_many(calls, options)
-        return await self._outlet.astore([self] * len(jobs), jobs)
+        return await self._outlet.astore([self] * len(jobs), jobs, options.transaction)
 
     def _build_many(self, calls: Sequence[Any], options: Options) -> list[NewJob]:
         if options is not NONE:
@@ -310,16 +324,20 @@ class TaskWithOptions(Generic[P, R_co]):
         self._options = options
 
     def new_job(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
-        """The job as a value, not stored."""
+        """The job as a value, not stored. Raises BadOption (E105) with `transaction`, which only storing can heed."""
+        if self._options.transaction is not None:
+            raise BadOption("new_job() stores nothing", hint="jobs.enqueue_many([...], transaction=conn)")
         return self._task.build(args, kwargs, self._options)
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R_co]:
-        """Store a job; returns when it is durable."""
-        return self._task._outlet.store([self._task], [self.new_job(*args, **kwargs)])[0]  # noqa: SLF001
+        """Store a job; returns when it is durable, or with `transaction` when it will be once that commits."""
+        task, job = self._task, self._task.build(args, kwargs, self._options)
+        return task._outlet.store([task], [job], self._options.transaction)[0]  # noqa: SLF001
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R_co]:
         """The async twin of enqueue."""
-        return (await self._task._outlet.astore([self._task], [self.new_job(*args, **kwargs)]))[0]  # noqa: SLF001
+        task, job = self._task, self._task.build(args, kwargs, self._options)
+        return (await task._outlet.astore([task], [job], self._options.transaction))[0]  # noqa: SLF001
 
     def enqueue_many(self, calls: Sequence[Any]) -> list[JobHandle[R_co]]:
         """Store many jobs with these options in one transaction."""

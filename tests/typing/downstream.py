@@ -6,9 +6,14 @@ a mistake that is no longer found fails the check as surely as right code that i
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any, assert_type
 
-from jobsworth import CurrentJob, Jobsworth, QueueService, Retry
+import psycopg
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from jobsworth import CurrentJob, Jobsworth, QueueService, Retry, current_job
 
 jobs = Jobsworth()
 
@@ -60,6 +65,19 @@ def enqueues_as_declared() -> None:
     assert_type(later.result(), str)
     picture = images.enqueue({"file_path": "a.png", "resize_to": (1200, 800)})
     assert_type(picture.id, str)
+
+
+async def shares_transactions(
+    file: sqlite3.Connection, server: psycopg.AsyncConnection[Any], session: Session, later: AsyncSession
+) -> None:
+    assert_type(send_email.options(transaction=file).enqueue(7, "welcome", {}).result(), str)
+    send_email.options(transaction=session, delay=30).enqueue_many([(7, "welcome", {})])
+    await send_email.options(transaction=server).aenqueue(7, "welcome", {})
+    await fetch.options(transaction=later).aenqueue("https://example.org")
+    jobs.enqueue_many([send_email.new_job(7, "welcome", {})], transaction=file)
+    with current_job().transaction(result=7) as connection:
+        connection.execute("UPDATE orders SET paid = 1")
+    send_email.options(transaction="sqlite:///jobs.db")  # type: ignore[arg-type]
 
 
 def calls_as_declared() -> None:

@@ -20,7 +20,7 @@ from jobsworth.job import Claim, Failure
 from jobsworth.outcome import Failed, Lost, Outcome
 
 from .ending import stopped
-from .wire import HEADER, Ended, Note, Ready, Start, Stop, ToChild, ToParent, frame, to_parent
+from .wire import HEADER, Completing, Ended, Note, Ready, Start, Stop, ToChild, ToParent, frame, to_parent
 
 EXIT_PATIENCE = 1.0  # seconds between the end of the connection and that of the process, either way round
 START_PATIENCE = 60.0  # seconds for a child to import the app
@@ -77,6 +77,9 @@ class ChildProcess:
                 if isinstance(message, Note):
                     note = message.progress
                     context.report_progress(note.current, note.total, note.percent, note.message)
+                if isinstance(message, Completing):
+                    context.settling = message.settlement
+                    context.settled = message.settlement if message.done else None
         except (asyncio.IncompleteReadError, OSError):
             return await self._died(context)
 

@@ -7,6 +7,7 @@ import struct
 import msgspec
 
 from jobsworth.job import Claim, Progress
+from jobsworth.lifecycle import Settlement
 from jobsworth.outcome import Outcome
 
 HEADER = struct.Struct("!I")
@@ -32,6 +33,13 @@ class Note(msgspec.Struct, frozen=True, tag=True):
     progress: Progress
 
 
+class Completing(msgspec.Struct, frozen=True, tag=True):
+    """From the child: its handler's transaction is about to commit this, or has (`done`), or (None) has not."""
+
+    settlement: Settlement | None
+    done: bool
+
+
 class Ended(msgspec.Struct, frozen=True, tag=True):
     """From the child: how the run ended."""
 
@@ -45,7 +53,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 ToChild = Start | Stop
-ToParent = Ready | Note | Ended
+ToParent = Ready | Note | Completing | Ended
 
 _encode = msgspec.msgpack.Encoder().encode
 to_child = msgspec.msgpack.Decoder(ToChild).decode

@@ -255,7 +255,10 @@ class Office:
         self._deaf = True
         try:
             answer = await self._engine.turn(
-                self._card.id, [ending.settlement for ending in endings], want, lease=self._lease
+                self._card.id,
+                [ending.settlement for ending in endings if ending.settled is None],
+                want,
+                lease=self._lease,
             )
         finally:
             self._deaf = False
@@ -281,7 +284,8 @@ class Office:
         self._next_news = now + NEWS_EVERY
         self._next_hear = now + HEAR_EVERY
         self._unheard = self._shop.news = False
-        pulses = [Pulse(run.claim.lease, run.context.untold()) for run in list(self._shop.runs.values())]
+        runs = [run for run in list(self._shop.runs.values()) if run.context.settled is None]
+        pulses = [Pulse(run.claim.lease, run.context.untold()) for run in runs]
         pulses += [Pulse(ending.claim.lease) for ending in self._unsettled]
         card = msgspec.structs.replace(self._card, running=len(pulses), rss=resident_bytes())
         await self._send(card, pulses)
@@ -294,7 +298,7 @@ class Office:
         pulses = []
         for run in list(self._shop.runs.values()):
             note = run.context.untold()
-            if note is not None:
+            if note is not None and run.context.settled is None:
                 pulses.append(Pulse(run.claim.lease, note))
         if pulses:
             card = msgspec.structs.replace(self._card, running=len(self._shop.runs), rss=resident_bytes())
@@ -327,7 +331,9 @@ class Office:
         """Tell who listens, and remember what was given up for its on_exhausted."""
         late = set(refused)
         for ending in endings:
-            if ending.claim.lease.job_id not in late:
+            if ending.settled is not None:  # also one that was asked to end while it committed: that came first
+                self._tell(AttemptEnded(ending.claim, ending.settled))
+            elif ending.claim.lease.job_id not in late:
                 self._tell(AttemptEnded(ending.claim, ending.settlement))
                 if gives_up(ending.settlement) and ending.claim.queue in self._queues:
                     self._given_up.append(ending.claim)

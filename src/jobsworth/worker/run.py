@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from jobsworth.context import CurrentJob
 from jobsworth.errors import Cancelled, LeaseLost, TimedOut
 from jobsworth.job import Claim
+from jobsworth.lifecycle import Settlement
+from jobsworth.outcome import Failed, Outcome, Succeeded
+from jobsworth.snapshot import error_line
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,6 +25,18 @@ Key = tuple[str, int]
 def may_take_us_down(claim: Claim, task: Task[..., Any]) -> bool:
     """True if the job's process died under it before and it runs inside this one."""
     return claim.crashes > 0 and task.isolation != "process"
+
+
+def afterthought(settled: Settlement, outcome: Outcome) -> str | None:
+    """In what a handler that completed its job in a transaction then contradicted that; None if in nothing."""
+    match outcome:
+        case Succeeded(result):
+            contradicts = result is not None and result != settled.result
+            return "returned something else than transaction(result=...) was given" if contradicts else None
+        case Failed(failure):
+            return f"failed ({error_line(failure)})"
+        case _:
+            return f"ended as {type(outcome).__name__.lower()}"
 
 
 class Run:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from jobsworth.context import CurrentJob
+from jobsworth.context import Begin, CurrentJob
 from jobsworth.errors import Cancelled, Interrupted, LeaseLost, TimedOut
-from jobsworth.events import Fault, Listener, Stuck
+from jobsworth.events import Afterthought, Fault, Listener, Stuck
 from jobsworth.job import CancelRequest, Claim, Job
 from jobsworth.lifecycle import Settlement, gives_up, settle
 from jobsworth.outcome import Lost, Outcome, Released, Stopped
@@ -29,7 +29,7 @@ from jobsworth.runners.thread import Threads, run_in_thread
 from jobsworth.snapshot import error_line
 
 from .letters import with_letter
-from .run import AGAIN, Key, Run
+from .run import AGAIN, Key, Run, afterthought
 
 if TYPE_CHECKING:
     from jobsworth.queue import QueueService
@@ -48,14 +48,26 @@ class Ending(msgspec.Struct, gc=False):
     slot: str | None  # queue whose slot is free again; None while a stuck thread still holds it
     was_crashed: bool = False
     told: bool = False  # that its lease was lost is known already
+    context: CurrentJob | None = None
+
+    @property
+    def settled(self) -> Settlement | None:
+        """What its handler has written itself, in its own transaction: nothing else can be written."""
+        return self.context.settled if self.context is not None else None
 
 
 class Shop:
     """Runs claims side by side. `tasks` by name; `deliver` hears that endings are waiting, from any thread."""
 
     def __init__(
-        self, tasks: Mapping[str, Task[..., Any]], deliver: Callable[[], None], tell: Listener, spec: str | None
+        self,
+        tasks: Mapping[str, Task[..., Any]],
+        deliver: Callable[[], None],
+        tell: Listener,
+        spec: str | None,
+        begin: Begin | None = None,
     ) -> None:
+        self._begin = begin
         self._tasks = tasks
         self._deliver = deliver
         self._tell = tell
@@ -79,7 +91,7 @@ class Shop:
 
     def take_in(self, claims: Sequence[Claim]) -> list[Run]:
         """From the office: these are ours from now on, so their leases are renewed however long the loop is blocked."""
-        runs = [Run(claim, self._tasks[claim.task], CurrentJob(claim, self._note)) for claim in claims]
+        runs = [Run(claim, self._tasks[claim.task], CurrentJob(claim, self._note, self._begin)) for claim in claims]
         for run in runs:
             self.runs[run.key] = run
         return runs
@@ -122,7 +134,12 @@ class Shop:
     def lose(self, job_ids: Iterable[str]) -> list[Claim]:
         """These leases are another's: what their runs do counts for nothing. Returns the claims this is news of."""
         gone = set(job_ids)
-        found = [run for run in list(self.runs.values()) if run.claim.lease.job_id in gone and not run.lost]
+        found = [
+            run
+            for run in list(self.runs.values())
+            # One that completes its job itself gives its lease up by that.
+            if run.claim.lease.job_id in gone and not run.lost and run.context.settling is None
+        ]
         for run in found:
             run.lost = True
             self._stop(run, LeaseLost(f"job {run.claim.lease.job_id} was taken over by another attempt"))
@@ -134,11 +151,13 @@ class Shop:
         if self.runs.pop(run.key, None) is None:
             return False
         claim = run.claim
-        settlement = settle(claim, outcome, run.task.retry)
+        settlement = run.context.settled or settle(claim, outcome, run.task.retry)
+        if run.context.settled is not None and (what := afterthought(run.context.settled, outcome)):
+            self._tell(Afterthought(claim, what))
         if gives_up(settlement):
             settlement = with_letter(claim, settlement, self._tasks, self._tell)
         slot = claim.queue if slot_free else None
-        self._endings.append(Ending(claim, settlement, slot, run.crashed_before, run.lost))
+        self._endings.append(Ending(claim, settlement, slot, run.crashed_before, run.lost, run.context))
         if threading.get_ident() == self._loop_thread:
             if not self._delivering:
                 # At the end of this round of the loop, so that jobs that end together are written down together.

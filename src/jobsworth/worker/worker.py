@@ -15,6 +15,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from jobsworth.completion import Completions
 from jobsworth.engine import WorkerCard
 from jobsworth.engines import from_url
 from jobsworth.errors import BadOption, ConfigurationError, EngineError
@@ -109,7 +110,8 @@ class Worker:
         self._office = Office(engine, card, self.slots, queues, every_task, self._lease, self._tell)
         self._office.on_death = self.stop  # a worker that takes no jobs must not look alive
         # All the app's tasks, for a dead-letter queue that this worker does not serve.
-        self._shop = Shop(every_task, self._office.ring, self._tell, self._spec)
+        completions = Completions(engine, every_task)
+        self._shop = Shop(every_task, self._office.ring, self._tell, self._spec, completions.begin)
         await loop.run_in_executor(None, self._office.start, self._shop, loop)
         self._tell(WorkerStarted(self.id, dict(self.slots)))
         return self

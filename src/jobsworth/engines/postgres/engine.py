@@ -10,19 +10,22 @@ import os
 import random
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
 
 from ...bell import Bell
 from ...clock import Clock
-from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Turn, Want, Where, WorkerCard
+from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Script, Turn, Want, Where, WorkerCard
 from ...errors import QueueFull
 from ...job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
 from . import adopt, desk, doctor, figures, intake, life, migrate
+from .completing import completing
 from .doorbell import Doorbell
+from .enlist import HOME, enlist, tables
 from .faults import IN_THE_WAY
 from .lines import Line, Lines
 from .marks import Marks
@@ -46,6 +49,7 @@ class PostgresEngine:
 
     blocking = True
     kind = "postgresql"
+    driver = "psycopg"
 
     def __init__(
         self, conninfo: str, *, where: str, schema: str = DEFAULT, doorbell: bool = True, clock: Clock | None = None
@@ -65,6 +69,8 @@ class PostgresEngine:
         self._opened = False
         self._lines = Lines(self._conninfo, self.where)
         self._marks = Marks()
+        self._lent = Lines(self._conninfo, self.where)  # to handlers
+        self._home: tuple[Any, ...] | None = None
         self._bell = Bell()
         self._doorbell = Doorbell(self._lines, self.schema, self._bell)
 
@@ -80,6 +86,8 @@ class PostgresEngine:
         self._opened = False
         self._doorbell.stop()
         self._lines.hang_up()
+        self._lent.hang_up()
+        self._home = None
 
     async def schema_version(self) -> SchemaVersion:
         return SchemaVersion(self._version() or None, migrate.latest())
@@ -97,6 +105,24 @@ class PostgresEngine:
         answers = self._do(lambda line: intake.store_all(line, self._ask(line), wishes, self._now()))
         self._ring()
         return answers
+
+    async def enlist(self, jobs: Sequence[NewJob]) -> Script[list[Receipt] | QueueFull]:
+        if self._home is None:
+            self._home = self._do(lambda line: line.execute(HOME, (tables(self.schema),)).fetchone())
+        assert self._home is not None
+        return enlist(self.schema, self._home, jobs, rings=self._rings, test_now=self._now())
+
+    @contextmanager
+    def completing(self, ending: Callable[[], Settlement]) -> Iterator[Line]:
+        if not self._opened:
+            self._open()
+
+        def settle(line: Line, end: Settlement) -> bool:
+            return life.settle_one(self._ask(line), end, self._now())
+
+        with completing(self._lent, settle, ending) as line:
+            yield line
+        self._ring()
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
         answer = self._do(
@@ -236,6 +262,7 @@ def _after_fork() -> None:
     """Start afresh: the parent's connections and threads are not the child's."""
     for engine in list(_engines):
         engine._lines.forget()  # noqa: SLF001
+        engine._lent.forget()  # noqa: SLF001
         engine._start()  # noqa: SLF001
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import TypeVar
 
+from ...engine import Script
 from ...errors import EngineUnavailable, QueueFull
 from ...job import NewJob, Receipt
 from .desk import Ask
 from .lines import Line
 from .rows import text, to_json, wish
 
+T = TypeVar("T")
 ENQUEUE = "SELECT place, there FROM @enqueue(%s, %s, %s, %s)"
 TRIES = 5
 
@@ -19,28 +22,50 @@ def store_all(
     line: Line, ask: Ask, wishes: Sequence[Sequence[NewJob]], test_now: float | None
 ) -> list[list[Receipt] | QueueFull]:
     """Store many callers' batches."""
-    jobs = [job for batch in wishes for job in batch]
+    jobs = [job for wish in wishes for job in wish]
     if not any(job.max_size is not None for job in jobs):
-        receipts = iter(_stored(ask, jobs, test_now))
-        return [list(islice(receipts, len(batch))) for batch in wishes]
+        receipts = iter(_run(ask, _stored(jobs, False, test_now)))
+        return [list(islice(receipts, len(wish))) for wish in wishes]
     with line.transaction():
-        return [store(ask, batch, test_now) for batch in wishes]
+        return [store(ask, wish, test_now) for wish in wishes]
 
 
 def store(ask: Ask, jobs: Sequence[NewJob], test_now: float | None) -> list[Receipt] | QueueFull:
     """Store one batch, or refuse it whole. Needs a transaction."""
+    return _run(ask, batch(jobs, test_now))
+
+
+def batch(jobs: Sequence[NewJob], test_now: float | None) -> Script[list[Receipt] | QueueFull]:
+    """How to store one batch, or refuse it whole."""
+    try:
+        return (yield from _stored(jobs, any(job.max_size is not None for job in jobs), test_now))
+    except QueueFull as full:
+        return full
+
+
+def _run(ask: Ask, script: Script[T]) -> T:
+    """Run a script on a connection of ours."""
+    try:
+        sql, values = next(script)
+        while True:
+            sql, values = script.send(ask(sql, values).fetchall())
+    except StopIteration as done:
+        answer: T = done.value
+        return answer
+
+
+def _stored(jobs: Sequence[NewJob], limited: bool, test_now: float | None) -> Script[list[Receipt]]:
     if not jobs:
         return []
-    limited = any(job.max_size is not None for job in jobs)
-    rows = ask(ENQUEUE, (_json(jobs), not _differ(jobs), limited, test_now)).fetchall()
+    rows = yield ENQUEUE, (_json(jobs), not _differ(jobs), limited, test_now)
     if rows and rows[0][0] == 0:
         queue = rows[0][1]
         room = min(job.max_size for job in jobs if job.queue == queue and job.max_size is not None)
-        return QueueFull(
+        raise QueueFull(
             f"queue {queue!r} is full: its max_size is {room} waiting jobs",
             hint="try again later, add workers, or raise max_size; nothing of this call was stored",
         )
-    return _receipts(ask, jobs, dict(rows), test_now)
+    return (yield from _receipts(jobs, dict(rows), test_now))
 
 
 def _differ(jobs: Sequence[NewJob]) -> bool:
@@ -48,19 +73,11 @@ def _differ(jobs: Sequence[NewJob]) -> bool:
     return len(jobs) < 2 or len({job.id for job in jobs}) == len(jobs)
 
 
-def _stored(ask: Ask, jobs: Sequence[NewJob], test_now: float | None) -> list[Receipt]:
-    if not jobs:
-        return []
-    return _receipts(
-        ask, jobs, dict(ask(ENQUEUE, (_json(jobs), not _differ(jobs), False, test_now)).fetchall()), test_now
-    )
-
-
 def _json(jobs: Sequence[NewJob]) -> str:
     return to_json([wish(job) for job in jobs])
 
 
-def _receipts(ask: Ask, jobs: Sequence[NewJob], there: dict[int, str | None], test_now: float | None) -> list[Receipt]:
+def _receipts(jobs: Sequence[NewJob], there: dict[int, str | None], test_now: float | None) -> Script[list[Receipt]]:
     """One receipt per wish, from the places that were not created."""
     receipts: list[Receipt] = []
     for place, job in enumerate(jobs, 1):
@@ -68,14 +85,14 @@ def _receipts(ask: Ask, jobs: Sequence[NewJob], there: dict[int, str | None], te
             receipts.append(Receipt(job.id))
         else:
             holder = there[place]
-            receipts.append(Receipt(holder, created=False) if holder else _again(ask, job, test_now))
+            receipts.append(Receipt(holder, created=False) if holder else (yield from _again(job, test_now)))
     return receipts
 
 
-def _again(ask: Ask, job: NewJob, test_now: float | None) -> Receipt:
+def _again(job: NewJob, test_now: float | None) -> Script[Receipt]:
     """Who held its key has ended between two looks. It may be taken now, or be held by yet another."""
     for _ in range(TRIES):
-        rows = ask(ENQUEUE, (_json([job]), False, False, test_now)).fetchall()
+        rows = yield ENQUEUE, (_json([job]), False, False, test_now)
         if not rows:
             return Receipt(job.id)
         if rows[0][1] is not None:

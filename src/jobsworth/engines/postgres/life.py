@@ -95,6 +95,12 @@ def _wants(want: Sequence[Want], begin: Sequence[Rank]) -> str | None:
     return to_json(asked) if asked else None
 
 
+def settle_one(ask: Ask, ending: Settlement, test_now: float | None) -> bool:
+    """Write one ending that brings no job with it. False if its lease was lost."""
+    ended, others = _endings([ending])
+    return bool(ask(SETTLE, (ended, others, test_now)).fetchall())
+
+
 def _settle_and_forward(
     ask: Ask, settle: Sequence[Settlement], ended: str | None, others: str | None, test_now: float | None
 ) -> set[int]:

@@ -64,16 +64,16 @@ class Lines:
     def line(self) -> Iterator[Line]:
         """A connection in autocommit. One that an error may have left in any state is closed, not used again."""
         try:
-            line = self._take()
+            line = self.take()
             try:
                 yield line
             except psycopg.DatabaseError:
-                self._give_back(line)
+                self.give_back(line)
                 raise
             except BaseException:
                 line.close()
                 raise
-            self._give_back(line)
+            self.give_back(line)
         except psycopg.Error as exc:
             if isinstance(exc, psycopg.OperationalError) and exc.sqlstate is None:
                 self.hang_up()  # what broke this one has broken the others
@@ -99,7 +99,8 @@ class Lines:
         self._lock = threading.Lock()
         self._idle = []
 
-    def _take(self) -> Line:
+    def take(self) -> Line:
+        """An idle connection, else a new one. Raises psycopg's errors."""
         while True:
             with self._lock:
                 line = self._idle.pop() if self._idle else None
@@ -110,7 +111,8 @@ class Lines:
                 return line
             line.close()
 
-    def _give_back(self, line: Line) -> None:
+    def give_back(self, line: Line) -> None:
+        """Keep it for the next one, unless it is in any state but a fresh one."""
         if line.closed or line.info.transaction_status != pq.TransactionStatus.IDLE:
             line.close()
             return

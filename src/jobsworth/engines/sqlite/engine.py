@@ -6,18 +6,22 @@ Blocking: its coroutines never suspend. The bridge runs them in place for sync c
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...bell import Bell
 from ...clock import Clock, system_clock
-from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Turn, Want, Where, WorkerCard
+from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Script, Turn, Want, Where, WorkerCard
 from ...errors import QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
 from . import adopt, desk, doctor, figures, intake, life, migrate
+from .completing import Loans, completing
+from .enlist import enlist
 from .keeper import Keeper
 from .store import Store
 from .watch import Watch
@@ -34,6 +38,7 @@ class SqliteEngine:
 
     blocking = True
     kind = "sqlite"
+    driver = "sqlite3"
 
     def __init__(self, path: str | Path, *, clock: Clock = system_clock) -> None:
         self.path = Path(path).absolute()
@@ -51,6 +56,7 @@ class SqliteEngine:
     def _start(self) -> None:
         self._store = Store(self.path)
         self._bell = Bell()
+        self._loans = Loans()
         self._keeper = Keeper(self._store)
         self._watch = Watch(self._store, self._bell)
         self._store.on_commit = self._keeper.touched
@@ -73,6 +79,16 @@ class SqliteEngine:
             answers = intake.store_all(connection, wishes, self._clock())
         self._bell.ring()
         return answers
+
+    async def enlist(self, jobs: Sequence[NewJob]) -> Script[list[Receipt] | QueueFull]:
+        return enlist(self.path, jobs, self._clock())
+
+    @contextmanager
+    def completing(self, ending: Callable[[], Settlement]) -> Iterator[sqlite3.Connection]:
+        with completing(self._store, self._loans, self._clock, ending) as connection:
+            yield connection
+        self._store.on_commit()
+        self._bell.ring()
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
         if not settle:
@@ -201,6 +217,7 @@ def _before_fork() -> None:
     for engine in list(_engines):
         _frozen.append(engine)
         engine._store.freeze()  # noqa: SLF001
+        engine._loans.wait()  # noqa: SLF001
         engine._keeper.freeze()  # noqa: SLF001
 
 

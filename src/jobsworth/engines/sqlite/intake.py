@@ -55,11 +55,11 @@ def store(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: float) ->
     connection.execute("SAVEPOINT batch")
     receipts = _store(connection, jobs, now)
     fresh = [job for job, receipt in zip(jobs, receipts, strict=True) if receipt.created and job.failure is None]
-    full = _overflow(connection, fresh)
-    if full is not None:
+    refused = _overflow(connection, fresh)
+    if refused is not None:
         connection.execute("ROLLBACK TO batch")
     connection.execute("RELEASE batch")
-    return full or receipts
+    return refused or receipts
 
 
 def _store(connection: sqlite3.Connection, jobs: Sequence[NewJob], now: float) -> list[Receipt]:
@@ -105,11 +105,21 @@ def _store_one(connection: sqlite3.Connection, job: NewJob, now: float) -> Recei
 
 def _overflow(connection: sqlite3.Connection, jobs: Sequence[NewJob]) -> QueueFull | None:
     """What is wrong if a queue now holds more waiting jobs than it has room for."""
-    for queue, room in {job.queue: job.max_size for job in jobs if job.max_size is not None}.items():
+    for queue, room in rooms(jobs):
         (waiting,) = connection.execute(f"SELECT {ROOM}", (queue, room + 1)).fetchone()
         if waiting > room:
-            return QueueFull(
-                f"queue {queue!r} is full: its max_size is {room} waiting jobs",
-                hint="try again later, add workers, or raise max_size; nothing of this call was stored",
-            )
+            return full(queue, room)
     return None
+
+
+def rooms(jobs: Sequence[NewJob]) -> list[tuple[str, int]]:
+    """The queues of these jobs that have a max_size, and that."""
+    return list({job.queue: job.max_size for job in jobs if job.max_size is not None}.items())
+
+
+def full(queue: str, room: int) -> QueueFull:
+    """What is wrong when a queue has no room."""
+    return QueueFull(
+        f"queue {queue!r} is full: its max_size is {room} waiting jobs",
+        hint="try again later, add workers, or raise max_size; nothing of this call was stored",
+    )

@@ -183,7 +183,7 @@ def _settle(
             others = settlements
         elif plain and connection.execute(SUCCESS, (text, now)).rowcount != len(plain):
             raise TooLate
-    return [each.lease.job_id for each in others if not _settle_one(connection, each, now)]
+    return [each.lease.job_id for each in others if not settle_one(connection, each, now)]
 
 
 def _sorted_out(settlements: Sequence[Settlement]) -> tuple[Sequence[Settlement], Sequence[Settlement]]:
@@ -203,7 +203,8 @@ def _is_plain(ending: Settlement) -> bool:
     )
 
 
-def _settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) -> bool:
+def settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) -> bool:
+    """Write one ending. False if its lease was lost."""
     lease = ending.lease
     row = connection.execute(HELD_ROW, (lease.row, lease.fence)).fetchone()
     if row is None:

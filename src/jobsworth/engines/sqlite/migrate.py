@@ -11,10 +11,10 @@ from pathlib import Path
 from ...errors import SchemaMismatch
 from .faults import translate
 
-_VERSION = "SELECT version FROM jobsworth_schema"
+VERSION = "SELECT version FROM jobsworth_schema"
 _KEEP = "CREATE TABLE IF NOT EXISTS jobsworth_schema (version INTEGER NOT NULL)"
 _FORGET = "DELETE FROM jobsworth_schema"
-_HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'jobsworth_schema'"
+HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'jobsworth_schema'"
 
 
 def scripts() -> list[tuple[int, str]]:
@@ -31,9 +31,9 @@ def latest() -> int:
 
 def version(connection: sqlite3.Connection) -> int:
     """The file's schema version; 0 when it has none of our tables."""
-    if connection.execute(_HAS_TABLE).fetchone() is None:
+    if connection.execute(HAS_TABLE).fetchone() is None:
         return 0
-    row = connection.execute(_VERSION).fetchone()
+    row = connection.execute(VERSION).fetchone()
     if row is None:
         return 0
     if not isinstance(row[0], int) or row[0] < 0:

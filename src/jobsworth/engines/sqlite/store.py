@@ -70,7 +70,7 @@ class Store:
 
     def open(self) -> None:
         """Open the file, refuse what cannot be trusted, and bring the schema up to date."""
-        with self.lock, self._faults():
+        with self.lock, self.faults():
             if self._writer is not None:
                 return
             refuse_network(self.path)
@@ -84,7 +84,7 @@ class Store:
 
     def close(self) -> None:
         """Close both connections; SQLite checkpoints when the last process does."""
-        with self.lock, self._read_lock, self._faults():
+        with self.lock, self._read_lock, self.faults():
             for connection in (self._reader, self._writer):
                 if connection is not None:
                     connection.close()
@@ -109,7 +109,7 @@ class Store:
             self._durable = durable
         if self._tight:
             self._make_room(connection)
-        self._begin(connection)
+        self.begin_on(connection)
         return connection
 
     def abandon(self, connection: sqlite3.Connection, exc: BaseException) -> None:
@@ -130,7 +130,7 @@ class Store:
         """One read transaction: a consistent view that blocks no writer."""
         if self._writer is None:
             self.open()
-        with self._read_lock, self._faults():
+        with self._read_lock, self.faults():
             if self._reader is None:
                 self._reader = self._connect()
                 self._reader.text_factory = _as_text
@@ -144,7 +144,7 @@ class Store:
     @contextlib.contextmanager
     def glancing(self) -> Iterator[sqlite3.Connection]:
         """The writer's connection for single cheap reads outside any transaction."""
-        with self.lock, self._faults():
+        with self.lock, self.faults():
             if self._writer is None:
                 self.open()
             assert self._writer is not None
@@ -167,7 +167,7 @@ class Store:
         try:
             if self._writer is None:
                 return False
-            with self._faults():
+            with self.faults():
                 (seen,) = self._writer.execute("PRAGMA data_version").fetchone()
             changed, self._seen_version = seen != self._seen_version, seen
             return bool(changed)
@@ -176,7 +176,7 @@ class Store:
 
     def connect(self) -> sqlite3.Connection:
         """A further connection with our settings, for the keeper and the doctor. The caller closes it."""
-        with self._faults():
+        with self.faults():
             return self._connect()
 
     def wal_stamp(self) -> Stamp | None:
@@ -217,7 +217,7 @@ class Store:
             raise EngineUnavailable(f"{self.path}: SQLite cannot use its write-ahead log here (journal mode {mode})")
         writer.execute("PRAGMA synchronous = FULL")
         if migrate.version(writer) != migrate.latest():
-            self._begin(writer)
+            self.begin_on(writer)
             try:
                 migrate.migrate(writer, self.path)
                 writer.execute("COMMIT")
@@ -225,7 +225,8 @@ class Store:
                 self._roll_back(writer, exc)
                 raise
 
-    def _begin(self, connection: sqlite3.Connection) -> None:
+    def begin_on(self, connection: sqlite3.Connection) -> None:
+        """Begin a write transaction on any connection to the file. Raises the driver's error after LOCK_PATIENCE."""
         self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
 
     def _patiently(self, step: Callable[[], T]) -> T:
@@ -257,7 +258,8 @@ class Store:
             connection.close()
 
     @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
+    def faults(self) -> Iterator[None]:
+        """Raise the driver's exceptions as ours."""
         try:
             yield
         except sqlite3.Error as exc:

@@ -1,0 +1,111 @@
+"""The program of test_ledger.py: a shop whose orders and jobs, and whose payments and completions, commit together.
+
+Run as a script it is a worker or a customer, in a process of its own: `python ledger_app.py customer '{"count": 100}'`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+import sqlite3
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from fire_app import PATIENT, Ledger
+
+from jobsworth import CurrentJob, Jobsworth, Queue
+
+TABLES = ("CREATE TABLE orders (job text NOT NULL)", "CREATE TABLE payments (job text NOT NULL, attempt integer)")
+
+
+def connect(url: str) -> Any:
+    """The user's own connection, beside the engine's."""
+    if url.startswith("sqlite"):
+        return sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)
+    import psycopg
+
+    return psycopg.connect(url)
+
+
+class App:
+    """A Jobsworth and its handlers. `diary` tells which attempts really started, whatever any database says."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.mark = "?" if url.startswith("sqlite") else "%s"
+        self.diary = diary = Ledger(folder)
+        self.jobs = jobs = Jobsworth(url)
+        jobs.add(Queue("default", worker_count=4, retry=PATIENT, grace=0.5))
+        jobs.add(Queue("children", worker_count=1, retry=PATIENT, isolation="process", grace=0.5))
+        payment = f"INSERT INTO payments (job, attempt) VALUES ({self.mark}, {self.mark})"
+
+        def pay(job: CurrentJob, before: float, inside: float) -> None:
+            diary.write("start", job)
+            time.sleep(before)
+            with job.transaction(result=job.attempt) as connection:
+                connection.execute(payment, (job.id, job.attempt))
+                time.sleep(inside)
+
+        def held(job: CurrentJob, where: str) -> None:
+            """Its first attempt waits for the file `go`, before its block or inside it."""
+            diary.write("start", job)
+            waits = job.attempt == 1
+            if waits and where == "before":
+                wait()
+            try:
+                with job.transaction(result=job.attempt) as connection:
+                    connection.execute(payment, (job.id, job.attempt))
+                    if waits and where == "inside":
+                        diary.write("inside", job)
+                        wait()
+            finally:
+                diary.write("end", job, value=job.attempt)
+
+        def wait() -> None:
+            while not (folder / "go").exists():
+                time.sleep(0.005)
+
+        self.pay = jobs.task(name="pay")(pay)
+        self.pay_in_a_child = jobs.task(name="pay_in_a_child", queue="children")(pay)
+        self.held = jobs.task(name="held")(held)
+
+    def make_tables(self) -> None:
+        connection = connect(self.url)
+        for table in TABLES:
+            connection.execute(table)
+        connection.commit()
+        connection.close()
+
+    def buy(self, count: int) -> None:
+        """Orders, each with its job; some are thought better of. Says an id once its order is committed."""
+        connection = connect(self.url)
+        for _ in range(count):
+            task = self.pay_in_a_child if random.random() < 0.1 else self.pay
+            handle = task.options(transaction=connection).enqueue(random.uniform(0, 0.05), random.uniform(0, 0.01))
+            connection.execute(f"INSERT INTO orders (job) VALUES ({self.mark})", (handle.id,))
+            if random.random() < 0.2:
+                connection.rollback()
+                continue
+            connection.commit()
+            os.write(1, f"{handle.id}\n".encode())
+            time.sleep(random.uniform(0, 0.02))
+        connection.close()
+
+
+if "FIRE_URL" in os.environ:
+    _app = App(os.environ["FIRE_URL"], Path(os.environ["FIRE_FOLDER"]))
+    jobs = _app.jobs  # child processes look for it here
+
+if __name__ == "__main__":
+    what, options = sys.argv[1], json.loads(sys.argv[2])
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    if what == "worker":
+        asyncio.run(jobs.worker(**options).run(signals=True))
+    else:
+        _app.buy(**options)
+        jobs.close()
