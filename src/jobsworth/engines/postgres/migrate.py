@@ -11,7 +11,11 @@ from ...errors import EngineError, SchemaMismatch
 from .names import named
 
 _LOCK = 0x6A6F627377  # any number of our own: who migrates holds this advisory lock until the commit
-_HAS_TABLE = "SELECT to_regclass(%s) IS NOT NULL"
+# Not to_regclass(): it looks into a cache that does not hear of what others made while we waited for the lock.
+_HAS_TABLE = (
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS made JOIN pg_catalog.pg_namespace AS space"
+    " ON space.oid = made.relnamespace WHERE space.nspname = %s AND made.relname = 'schema_version')"
+)
 _KEEP = (
     "CREATE TABLE IF NOT EXISTS @schema_version (version integer NOT NULL)",
     "DELETE FROM @schema_version",
@@ -32,7 +36,7 @@ def latest() -> int:
 
 def version(line: psycopg.Connection[Any], schema: str) -> int:
     """The schema's version; 0 when it has none of our tables."""
-    row = line.execute(_HAS_TABLE, (f'"{schema}".schema_version',)).fetchone()
+    row = line.execute(_HAS_TABLE, (schema,)).fetchone()
     if row is None or not row[0]:
         return 0
     found = line.execute(named(schema, "SELECT version FROM @schema_version")).fetchone()
