@@ -336,6 +336,32 @@ def test_a_wrong_password_is_said_to_be_one() -> None:
     assert told.message.startswith("postgresql://u:***@h/db does not let us in: connection to server")
 
 
+def test_a_wrong_url_in_the_environment_is_not_blamed_on_the_app(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    for command in ("status", "worker", "enqueue add 1 2", "migrate"):
+        done = run(tmp_path, *command.split(), JOBSWORTH_URL="postgressql://u:s3cret@h/db")
+        assert done.code == 2
+        assert "error[E103]: no engine for 'postgressql://u:***@h/db'" in done.err
+        assert "did you mean 'postgresql'?" in done.err
+
+
+def test_a_user_who_may_not_make_tables_is_pointed_to_the_sql(postgres: Postgres | Given, tmp_path: Path) -> None:
+    url = urlsplit(postgres.new_database())
+    with psycopg.connect(url.geturl(), autocommit=True) as line:
+        line.execute("DROP ROLE IF EXISTS jobsworth_poor")
+        line.execute("CREATE ROLE jobsworth_poor LOGIN PASSWORD 'poor'")
+    try:
+        poor = url._replace(netloc=f"jobsworth_poor:poor@{url.hostname}:{url.port}").geturl()
+        done = run_here(tmp_path, "migrate", "--url", poor)
+        assert done.code == 3
+        assert "this user may not do that" in done.err
+        assert "hint: see `jobsworth migrate --sql`" in done.err
+        assert run_here(tmp_path, "migrate", "--sql", "--url", poor).out.startswith("BEGIN;")
+    finally:
+        with psycopg.connect(url.geturl(), autocommit=True) as line:
+            line.execute("DROP ROLE jobsworth_poor")
+
+
 def test_a_missing_package_is_named_with_what_installs_it(tmp_path: Path) -> None:
     with mock.patch.dict(sys.modules, {"jobsworth.engines.postgres": None}):
         done = run_here(tmp_path, "status", "--url", "postgresql://u:s3cret@h/db")
