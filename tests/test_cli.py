@@ -200,7 +200,7 @@ def test_looking_never_makes_a_database_and_says_where_it_looked(tmp_path: Path)
         ("worker --lease 0.1", "lease must be between"),
         ("worker nowhere.py", "there is no file 'nowhere.py'"),
         ("worker app.py --app other.py", "two apps are named"),
-        ("status --url postgres://x", "error[E103]"),
+        ("status --url postgress://x", "error[E103]"),
         ("status --url memory://", "lives inside one process"),
         ("cancel", "which jobs?"),
         ("queues pause", "which queue?"),

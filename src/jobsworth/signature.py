@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import Parameter
 from typing import Any
 
@@ -48,6 +48,11 @@ class Signature:
         An annotation that cannot be resolved or carried counts as Any: a declaration never fails for it.
         """
         return cls(fn, skip, limit)
+
+    @property
+    def fields(self) -> Sequence[Field]:
+        """Every argument, in the order of the parameters."""
+        return self._fields
 
     def __repr__(self) -> str:
         return f"<Signature {describe(self)}>"

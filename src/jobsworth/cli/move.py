@@ -92,6 +92,8 @@ def move_engine(
         Only count.
     force
         Copy although workers are alive on FROM.
+    json
+        Answer with one JSON document on stdout.
     """
     seconds = seconds_from(recent, "--recent")
     assert seconds is not None

@@ -15,7 +15,7 @@ from jobsworth.app import DEFAULT_URL, Jobsworth
 from jobsworth.bridge import Bridge
 from jobsworth.engine import Engine, Where
 from jobsworth.engines import from_url
-from jobsworth.errors import AppNotFound, BadOption, ConfigurationError, EngineUnavailable
+from jobsworth.errors import AppImportFailed, AppNotFound, BadOption, BadUrl, ConfigurationError, EngineUnavailable
 from jobsworth.job import State
 from jobsworth.locate import CANDIDATES, default_spec, locate
 from jobsworth.log import clean
@@ -119,7 +119,12 @@ def find_app(place: Place, spec: str | None = None) -> Jobsworth:
 def load(spec: str) -> Jobsworth:
     """Import the app. What its module prints goes to stderr: stdout is for data."""
     with contextlib.redirect_stdout(sys.stderr):
-        return locate(spec)
+        try:
+            return locate(spec)
+        except AppImportFailed as exc:
+            if isinstance(exc.__cause__, BadUrl):  # what is wrong stands in the environment more often than in the app
+                raise exc.__cause__ from None
+            raise
 
 
 def use(app: Jobsworth, url: str) -> None:

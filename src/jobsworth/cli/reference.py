@@ -22,7 +22,7 @@ Data goes to stdout, messages go to stderr, and `--json` gives one JSON document
 | Exit code | Meaning |
 |---|---|
 | 0 | done |
-| 1 | the job failed or was cancelled; for `doctor`: something is wrong |
+| 1 | the job failed or was cancelled; for `doctor`: something is wrong; for `move-engine`: the counts differ |
 | 2 | the command, its arguments or the configuration is wrong; also an unknown id |
 | 3 | the engine cannot be reached, or refuses (locked, full); also: there is no database yet |
 | 4 | time is up |

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from jobsworth.codec.carry import dump, load, loader
-from jobsworth.codec.declare import Field, read
+from jobsworth.codec.declare import Field
 from jobsworth.errors import BadArguments, BadOption
 from jobsworth.queue import QueueService
 from jobsworth.task import Task
@@ -33,7 +33,7 @@ def call_from(task: Task[..., Any], words: Sequence[str], document: str | None) 
 
     words: values by position, or name=value.  document: all of them as JSON (see document_from).
     """
-    fields = read(task.fn, int(task.injects)).fields
+    fields = task.signature.fields
     if document is not None:
         if words:
             raise BadArguments("give the arguments one by one or as --args, not both")

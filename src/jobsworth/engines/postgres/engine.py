@@ -78,8 +78,12 @@ class PostgresEngine:
         self._open()
 
     def _open(self) -> None:
-        with self._lines.line() as line:
-            migrate.migrate(line, self.schema)
+        try:
+            with self._lines.line() as line:
+                migrate.migrate(line, self.schema)
+        except BaseException:
+            self._lines.hang_up()  # who could not open it need not close it
+            raise
         self._opened = True
 
     async def close(self) -> None:
