@@ -48,6 +48,7 @@ class Ending(msgspec.Struct, gc=False):
     slot: str | None  # queue whose slot is free again; None while a stuck thread still holds it
     was_crashed: bool = False
     told: bool = False  # that its lease was lost is known already
+    in_doubt: bool = False  # it was sent before, and no answer came: it may have been written then
 
 
 class Shop:
