@@ -10,8 +10,10 @@ from typing import TypeVar
 import pytest
 
 from jobsworth import Job, Jobsworth, Queue, QueueService, State
+from jobsworth.bridge import drive
 from jobsworth.engine import Heard, Pulse, Turn, Want, WorkerCard
 from jobsworth.engines.memory import MemoryEngine
+from jobsworth.engines.memory.engine import _as_claim
 from jobsworth.errors import EngineUnavailable
 from jobsworth.events import AttemptEnded, EngineBack, EngineLost, Event, LeaseTaken
 from jobsworth.job import Claim
@@ -227,7 +229,7 @@ def test_claims_whose_answer_was_lost_wait_for_their_lease_and_are_charged_a_cra
 ) -> None:
     """The price of an answer lost between commit and worker: nothing is lost, nothing runs twice, one crash is noted.
 
-    The door has no verb to ask for one's own claims again, so nobody can tell them from those of a worker that died.
+    So it is with an engine that cannot be asked what a worker holds: nobody can tell these from a dead worker's.
     """
     runs: list[int] = []
 
@@ -243,6 +245,61 @@ def test_claims_whose_answer_was_lost_wait_for_their_lease_and_are_charged_a_cra
     job = handle.refresh().job
     assert (wire.lost, len(runs), job.attempt, job.crashes, job.errors) == (1, 1, 2, 1, 0)
     assert [(each.outcome, each.worker) for each in job.attempts] == [("lost", "me"), ("succeeded", "me")]
+
+
+class Recalling(Wire):
+    """It can also be asked what a worker holds."""
+
+    async def recall(self, worker: str, within: float) -> list[Claim]:
+        self._pass(worker)
+        with self._lock:
+            held = [row for row in self._table.held() if row.job.worker == worker]
+            return [_as_claim(row) for row in held if (row.job.started_at or 0.0) >= self._clock() - within]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_claims_whose_answer_was_lost_are_handed_back_at_no_cost(heard: list[Event], late: bool) -> None:
+    """Also where the turn that was given up is carried out after the next one. What does run is left alone."""
+    wire = Recalling()
+    jobs = Jobsworth(engine=wire)
+    go = threading.Event()
+    runs: list[str] = []
+
+    @jobs.task
+    def held() -> None:
+        runs.append("held")
+        go.wait(30)
+
+    @jobs.task
+    def quick() -> int:
+        runs.append("quick")
+        return 1
+
+    with jobs.worker({"default": 3}, lease=60, listener=heard.append, name="me"):
+        running = held.enqueue()
+        until(lambda: runs)
+        once(wire, lambda settle, answer: bool(answer.claims) or late)
+        if late:
+            until(lambda: wire.lost)
+            until(lambda: of(EngineBack, heard))
+            claims: list[Claim] = []
+            while not claims:  # the worker itself may be quicker
+                handle = quick.enqueue()
+                stray = MemoryEngine.turn(wire, "me", [], [Want("default", 1, (quick.name,))], lease=60)
+                claims = drive(stray).claims
+            assert claims[0].lease.job_id == handle.id
+        else:
+            handle = quick.enqueue()
+        assert handle.result(5) == 1
+        assert running.state is State.RUNNING
+        go.set()
+        running.wait(5)
+    jobs.close()
+    job = handle.refresh().job
+    assert (job.attempt, job.crashes, job.errors) == (1, 0, 0)
+    assert "released" in [each.outcome for each in job.attempts]
+    assert late or sorted(runs) == ["held", "quick"]
+    assert of(LeaseTaken, heard) == []
 
 
 # --- how a worker is known to work ---------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from jobsworth.lifecycle import gives_up
 from .resident import resident_bytes
 from .run import may_take_us_down
 from .shop import Ending, Shop
+from .strays import Strays
 from .upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ if TYPE_CHECKING:
 POLL = 1.0  # seconds between looks when nothing rings: hints may be lost, facts may not
 NEWS_EVERY = 0.2  # seconds between progress pulses
 HEAR_EVERY = 0.1  # seconds between looks for cancellations when something rings
-# Seconds between tries while the engine does not answer: first, longest. With a try that had just begun when the engine
-# came back, and must first give up, work goes on within five seconds.
-BACKOFF = (0.1, 1.5)
+BACKOFF = (0.1, 1.5)  # seconds between tries while the engine is away: first, longest. To connect may take 3 s besides
 
 
 class Office:
@@ -66,6 +65,7 @@ class Office:
         self._lease = lease
         self._tell = tell
         self._upkeep = Upkeep(engine, card.id, queues, tasks, lease, tell, self._after_settling)
+        self._strays = Strays(engine, card.id)
         self._thread = threading.Thread(target=self._run, name="jobsworth-office", daemon=True)
         self._started = threading.Event()
         self.on_death: Callable[[], None] = lambda: None  # called in the shop's loop if the thread fails
@@ -175,11 +175,8 @@ class Office:
                 pause = await self._once()
                 if pause > 0:
                     await self._sleep(pause)
-                if (
-                    self._closing
-                    and self._down_since is not None
-                    and self._loop.time() - self._down_since > self._lease
-                ):
+                down = 0.0 if self._down_since is None else self._loop.time() - self._down_since
+                if self._closing and down > self._lease:
                     break  # the leases have run out meanwhile: others will find these jobs
             await self._sign_off()
         finally:
@@ -230,6 +227,7 @@ class Office:
             self._heed(await self._engine.hear([run.claim.lease for run in list(self._shop.runs.values())]))
         if now >= self._upkeep.next:
             await self._upkeep.round(now, accepting=self._accepting)
+        self._unsettled += await self._strays.find(now)
         due = await self._turn()
         if self._doubtful:
             await self._resolve_doubts()
@@ -270,23 +268,28 @@ class Office:
             free[queue] -= slots
         if endings:
             self._crashed -= crashed
+            self._strays.known.difference_update([ending.key for ending in endings])
             self._after_settling(endings, answer.refused)
         if answer.claims:
             self._crashed += sum(
                 claim.crashes > 0 and may_take_us_down(claim, self._tasks[claim.task]) for claim in answer.claims
             )
+            runs = self._shop.take_in(answer.claims)
+            self._strays.known.update([run.key for run in runs])
             # Last: from here on the shop's thread wants to run.
-            self._shop_loop.call_soon_threadsafe(self._shop.start, self._shop.take_in(answer.claims))
+            self._shop_loop.call_soon_threadsafe(self._shop.start, runs)
         return answer.next_due
 
     async def _ask(self, endings: list[Ending], want: list[Want]) -> Turn:
         self._deaf = True
+        sent = self._loop.time()
         try:
             settle = [ending.settlement for ending in endings]
             return await self._engine.turn(self._card.id, settle, want, lease=self._lease)
         except BaseException:
             for ending in endings:
                 ending.in_doubt = True
+            self._strays.unanswered(sent, self._loop.time())
             raise
         finally:
             self._deaf = False

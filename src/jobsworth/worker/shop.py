@@ -50,6 +50,10 @@ class Ending(msgspec.Struct, gc=False):
     told: bool = False  # that its lease was lost is known already
     in_doubt: bool = False  # it was sent before, and no answer came: it may have been written then
 
+    @property
+    def key(self) -> Key:
+        return self.claim.lease.job_id, self.claim.lease.fence
+
 
 class Shop:
     """Runs claims side by side. `tasks` by name; `deliver` hears that endings are waiting, from any thread."""
