@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from crew import Crew
+from weather import new_place
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,7 +28,14 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def crew(tmp_path: Path, seed: int) -> Iterator[Crew]:
-    crew = Crew(tmp_path)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the jobs live: in a file, or on the server whose fixture an indirect parameter names."""
+    server = getattr(request, "param", None)
+    return f"sqlite:///{tmp_path / 'jobs.db'}" if server is None else new_place(request.getfixturevalue(server))
+
+
+@pytest.fixture
+def crew(tmp_path: Path, url: str, seed: int) -> Iterator[Crew]:
+    crew = Crew(tmp_path, url)
     yield crew
     crew.close()

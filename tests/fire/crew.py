@@ -34,10 +34,10 @@ class Crew:
         self.disturbed: set[int] = set()
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, what: str, **options: Any) -> subprocess.Popen[bytes]:
-        """A process of its own session, whose output goes to files."""
+    def start(self, what: str, url: str | None = None, **options: Any) -> subprocess.Popen[bytes]:
+        """A process of its own session, whose output goes to files. `url`: its own way to the engine."""
         number = len(self.processes)
-        environment = {**os.environ, "FIRE_URL": self.url, "FIRE_FOLDER": str(self.folder),
+        environment = {**os.environ, "FIRE_URL": url or self.url, "FIRE_FOLDER": str(self.folder),
                        "PYTHONPATH": os.pathsep.join(sys.path)}  # fmt: skip
         with (self.folder / f"{number}.out").open("wb") as out, (self.folder / f"{number}.log").open("wb") as log:
             process = subprocess.Popen(

@@ -14,6 +14,8 @@ from jobsworth import State
 from waiting import until
 
 JOBS = 20_000 if LONG else 2_000
+EVERYWHERE = [pytest.param(None, id="sqlite"), "postgres"]  # one word more for each engine
+pytestmark = pytest.mark.parametrize("url", EVERYWHERE, indirect=True)
 
 
 def test_no_job_is_lost_while_workers_are_killed(crew: Crew) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -17,21 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from jobsworth.engine import Engine, Heard, Pulse, Want, WorkerCard
+from jobsworth.engine import Engine, Heard, Pulse, Turn, Want, WorkerCard
 from jobsworth.errors import EngineError
-from jobsworth.events import (
-    AttemptEnded,
-    EngineBack,
-    EngineLost,
-    Fault,
-    LeaseTaken,
-    Listener,
-)
+from jobsworth.events import AttemptEnded, EngineBack, EngineLost, Fault, LeaseTaken, Listener
 from jobsworth.job import Claim
 from jobsworth.lifecycle import gives_up
 
+from .resident import resident_bytes
 from .run import may_take_us_down
 from .shop import Ending, Shop
+from .strays import Strays
 from .upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -41,7 +38,7 @@ if TYPE_CHECKING:
 POLL = 1.0  # seconds between looks when nothing rings: hints may be lost, facts may not
 NEWS_EVERY = 0.2  # seconds between progress pulses
 HEAR_EVERY = 0.1  # seconds between looks for cancellations when something rings
-BACKOFF = (0.1, 5.0)  # seconds between tries while the engine does not answer: first, longest
+BACKOFF = (0.1, 1.5)  # seconds between tries while the engine is away: first, longest. To connect may take 3 s besides
 
 
 class Office:
@@ -68,6 +65,7 @@ class Office:
         self._lease = lease
         self._tell = tell
         self._upkeep = Upkeep(engine, card.id, queues, tasks, lease, tell, self._after_settling)
+        self._strays = Strays(engine, card.id)
         self._thread = threading.Thread(target=self._run, name="jobsworth-office", daemon=True)
         self._started = threading.Event()
         self.on_death: Callable[[], None] = lambda: None  # called in the shop's loop if the thread fails
@@ -82,10 +80,12 @@ class Office:
         self._closing = False
         self._crashed = 0  # running jobs that have taken a process down before
         self._unsettled: list[Ending] = []
+        self._doubtful: list[Ending] = []  # refused, but perhaps because an answer that was lost had accepted them
         self._given_up: list[Claim] = []  # whose on_exhausted has not been called
         self._next_pulse = self._next_hear = self._next_news = 0.0
         self._down_since: float | None = None
         self._tries = 0
+        self._rounded = -math.inf  # when, on time.monotonic(), the engine last answered everything
 
     # Called by the worker, from its own thread.
     def start(self, shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
@@ -133,6 +133,11 @@ class Office:
         return self._thread.is_alive()
 
     @property
+    def last_round_age(self) -> float:
+        """Seconds since everything due was last done and answered; infinity before that, and when the thread ended."""
+        return time.monotonic() - self._rounded if self.alive else math.inf
+
+    @property
     def failure(self) -> BaseException | None:
         """What ended the thread before its time; None while it lives and after an orderly end."""
         return self._failed
@@ -162,6 +167,7 @@ class Office:
         try:
             try:
                 await self._pulse()
+                self._rounded = time.monotonic()
             except EngineError as exc:  # the disk is full, say: it could be opened, so this passes
                 self._engine_failed(exc)
             self._started.set()
@@ -169,11 +175,8 @@ class Office:
                 pause = await self._once()
                 if pause > 0:
                     await self._sleep(pause)
-                if (
-                    self._closing
-                    and self._down_since is not None
-                    and self._loop.time() - self._down_since > self._lease
-                ):
+                down = 0.0 if self._down_since is None else self._loop.time() - self._down_since
+                if self._closing and down > self._lease:
                     break  # the leases have run out meanwhile: others will find these jobs
             await self._sign_off()
         finally:
@@ -194,6 +197,7 @@ class Office:
         if self._down_since is not None:
             self._tell(EngineBack(self._loop.time() - self._down_since))
             self._down_since, self._tries = None, 0
+        self._rounded = time.monotonic()
         return pause
 
     def _say_quiet(self) -> None:
@@ -203,7 +207,7 @@ class Office:
                 self._shop_loop.call_soon_threadsafe(self._quiet.set)
 
     def _owes_something(self) -> bool:
-        return bool(self._unsettled or self._given_up) or self._shop.has_endings
+        return bool(self._unsettled or self._doubtful or self._given_up) or self._shop.has_endings
 
     async def _round(self) -> float:
         now = self._loop.time()
@@ -211,8 +215,9 @@ class Office:
         self._wake.clear()
         self._unheard = self._unheard or self._bell
         self._bell = False
-        if now >= self._next_pulse:
+        if now >= self._next_pulse or self._down_since is not None:
             # Before anything is reclaimed: a process that was paused may still be in time to keep its own leases.
+            # After a failure in any case: a full worker would ask for nothing else, and take that for an answer.
             await self._pulse()
         elif self._shop.news and now >= self._next_news:
             await self._tell_news()
@@ -222,7 +227,10 @@ class Office:
             self._heed(await self._engine.hear([run.claim.lease for run in list(self._shop.runs.values())]))
         if now >= self._upkeep.next:
             await self._upkeep.round(now, accepting=self._accepting)
+        self._unsettled += await self._strays.find(now)
         due = await self._turn()
+        if self._doubtful:
+            await self._resolve_doubts()
         if self._given_up:
             await self._upkeep.exhausted(self._given_up, self._hand_over)
             self._given_up = []
@@ -252,16 +260,7 @@ class Office:
                     want.append(Want(queue, room, self._names[queue], alone))
         if not endings and not want:
             return None
-        self._deaf = True
-        try:
-            answer = await self._engine.turn(
-                self._card.id,
-                [ending.settlement for ending in endings if ending.settled is None],
-                want,
-                lease=self._lease,
-            )
-        finally:
-            self._deaf = False
+        answer = await self._ask(endings, want)
         self._unsettled = []
         for queue, slots in freed.items():
             free[queue] += slots
@@ -269,14 +268,39 @@ class Office:
             free[queue] -= slots
         if endings:
             self._crashed -= crashed
+            self._strays.known.difference_update([ending.key for ending in endings])
             self._after_settling(endings, answer.refused)
         if answer.claims:
             self._crashed += sum(
                 claim.crashes > 0 and may_take_us_down(claim, self._tasks[claim.task]) for claim in answer.claims
             )
+            runs = self._shop.take_in(answer.claims)
+            self._strays.known.update([run.key for run in runs])
             # Last: from here on the shop's thread wants to run.
-            self._shop_loop.call_soon_threadsafe(self._shop.start, self._shop.take_in(answer.claims))
+            self._shop_loop.call_soon_threadsafe(self._shop.start, runs)
         return answer.next_due
+
+    async def _ask(self, endings: list[Ending], want: list[Want]) -> Turn:
+        self._deaf = True
+        sent = self._loop.time()
+        try:
+            settle = [ending.settlement for ending in endings if ending.settled is None]
+            return await self._engine.turn(self._card.id, settle, want, lease=self._lease)
+        except BaseException:
+            for ending in endings:
+                ending.in_doubt = True
+            self._strays.unanswered(sent, self._loop.time())
+            raise
+        finally:
+            self._deaf = False
+
+    async def _resolve_doubts(self) -> None:
+        """Tell endings that an unanswered turn had written from those of a lease that was taken."""
+        refused = await self._upkeep.not_written(self._doubtful)
+        doubtful, self._doubtful = self._doubtful, []
+        for ending in doubtful:
+            ending.in_doubt = False
+        self._after_settling(doubtful, refused)
 
     async def _pulse(self) -> None:
         """Renew every lease, with whatever progress is new."""
@@ -284,9 +308,10 @@ class Office:
         self._next_news = now + NEWS_EVERY
         self._next_hear = now + HEAR_EVERY
         self._unheard = self._shop.news = False
+        self._unsettled += self._shop.take()  # their leases too, or we rescue from ourselves what has ended already
         runs = [run for run in list(self._shop.runs.values()) if run.context.settled is None]
         pulses = [Pulse(run.claim.lease, run.context.untold()) for run in runs]
-        pulses += [Pulse(ending.claim.lease) for ending in self._unsettled]
+        pulses += [Pulse(ending.claim.lease) for ending in self._unsettled if ending.settled is None]
         card = msgspec.structs.replace(self._card, running=len(pulses), rss=resident_bytes())
         await self._send(card, pulses)
         self._next_pulse = now + self._lease / 3
@@ -337,6 +362,8 @@ class Office:
                 self._tell(AttemptEnded(ending.claim, ending.settlement))
                 if gives_up(ending.settlement) and ending.claim.queue in self._queues:
                     self._given_up.append(ending.claim)
+            elif ending.in_doubt:
+                self._doubtful.append(ending)
             elif not ending.told:
                 self._tell(LeaseTaken(ending.claim, ended=True))
 
@@ -347,7 +374,7 @@ class Office:
         try:
             await self._engine.sign_off(self._card.id)
         except EngineError as exc:
-            self._tell(EngineLost(str(exc)))
+            self._engine_failed(exc)
 
     def _engine_failed(self, exc: BaseException) -> float:
         """Wait a little longer each time, with jitter; say so once."""
@@ -371,12 +398,3 @@ class Office:
 
     def _fault(self, where: str, exc: BaseException) -> None:
         self._tell(Fault(where, f"{type(exc).__name__}: {exc}", "".join(traceback.format_exception(exc))))
-
-
-def resident_bytes() -> int | None:
-    """This process's resident memory; None where the system does not tell cheaply."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 (called often)
-            return int(statm.read().split()[1]) * 4096
-    except OSError:
-        return None

@@ -49,6 +49,11 @@ class Ending(msgspec.Struct, gc=False):
     was_crashed: bool = False
     told: bool = False  # that its lease was lost is known already
     context: CurrentJob | None = None
+    in_doubt: bool = False  # it was sent before, and no answer came: it may have been written then
+
+    @property
+    def key(self) -> Key:
+        return self.claim.lease.job_id, self.claim.lease.fence
 
     @property
     def settled(self) -> Settlement | None:

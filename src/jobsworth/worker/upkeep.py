@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobsworth.engine import Engine, Where
 from jobsworth.events import Listener, Unroutable
-from jobsworth.job import Claim, State
+from jobsworth.job import Claim, Job, State
 from jobsworth.lifecycle import settle
 from jobsworth.outcome import Lost
 from jobsworth.queue import Keep, Queue
@@ -82,6 +82,17 @@ class Upkeep:
         outcome = Lost(f"worker {claim.worker} stopped sending heartbeats")
         settlement = settle(claim, outcome, task.retry if task else Retry())
         return Ending(claim, with_letter(claim, settlement, self._tasks, self._tell), None)
+
+    async def not_written(self, endings: list[Ending]) -> list[str]:
+        """Which of these refused endings an earlier, unanswered turn of ours did not write down either; their jobs."""
+        ids = tuple(ending.claim.lease.job_id for ending in endings)
+        jobs = {job.id: job for job in await self._engine.find(Where(ids=ids, limit=None))}
+        return [id_ for id_, ending in zip(ids, endings, strict=True) if not self._shows(jobs.get(id_), ending)]
+
+    def _shows(self, job: Job | None, ending: Ending) -> bool:
+        """True if the job's history has this very ending."""
+        mine = (ending.claim.attempt, self._worker, ending.settlement.outcome)
+        return job is not None and any((each.number, each.worker, each.outcome) == mine for each in job.attempts)
 
     async def exhausted(self, claims: list[Claim], hand_over: Callable[[Callable[[Shop], None]], None]) -> None:
         """Have the queues' on_exhausted called for these given-up jobs."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from jobsworth.completion import Completions
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("jobsworth.worker")
 LEASE = 30.0
 GRACE = 30.0
+HEALTHY = 60.0  # seconds: outages shorter than this are no reason to restart a worker
 
 
 class Worker:
@@ -77,6 +79,7 @@ class Worker:
         self._tell = _safe(listener)
         self._stop: asyncio.Event | None = None
         self._thread: _WorkerThread | None = None
+        self._age: Callable[[], float] = lambda: math.inf
         self._check()
 
     def _check(self) -> None:
@@ -108,6 +111,7 @@ class Worker:
         engine = self.app.engine if self.app.engine.blocking else from_url(self.app.url)
         queues, every_task = dict(self.app.queues), dict(self.app.tasks)
         self._office = Office(engine, card, self.slots, queues, every_task, self._lease, self._tell)
+        self._age = lambda: self._office.last_round_age
         self._office.on_death = self.stop  # a worker that takes no jobs must not look alive
         # All the app's tasks, for a dead-letter queue that this worker does not serve.
         completions = Completions(engine, every_task)
@@ -126,6 +130,20 @@ class Worker:
         await self._office.finish()
         await self._shop.close(self._grace)
         self._tell(WorkerStopped(self.id))
+
+    @property
+    def last_turn_age(self) -> float:
+        """Seconds since the worker last did, and was answered, all it had to do with the engine: at most a few while
+        all is well, also when there are no jobs. Infinity before the first time and after the end. From any thread.
+        """
+        return self._age()
+
+    def healthy(self, max_age: float = HEALTHY) -> bool:
+        """True while the worker works: its last turn is at most `max_age` seconds old.
+
+        To live, or to hold a connection, is not enough. False too when the engine has been away for longer than that.
+        """
+        return self._age() <= max_age
 
     async def run(self, *, signals: bool = False) -> None:
         """Work until stop() is called; with `signals`, until SIGTERM or SIGINT (twice: at once).

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import select
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from collections.abc import Callable
 import psycopg
 
 from ...bell import Bell
-from .lines import Line, Lines
+from .lines import Line, Lines, readable
 
 PAUSE = 0.05  # seconds between two of our rings: what changes in between is told together
 BACKOFF = (0.1, 2.0)  # seconds between tries while the server is away: first, longest
@@ -81,7 +80,7 @@ class Doorbell:
         pause, longest = BACKOFF
         while not self._stopping:
             try:
-                with self._lines.connect() as line:
+                with contextlib.closing(self._lines.connect()) as line:
                     self._bell.ring()  # what happened while there was no connection was not heard
                     pause = BACKOFF[0]
                     self._serve(line)
@@ -93,7 +92,7 @@ class Doorbell:
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not self._stopping and (left := until - time.monotonic()) > 0:
-            select.select([self._reading], [], [], left)
+            readable([self._reading], left)
             self._drain()
 
     def _serve(self, line: Line) -> None:
@@ -111,8 +110,7 @@ class Doorbell:
                     line.execute(f'NOTIFY "{self._channel}"')
                     told = time.monotonic()
                     continue
-            heard, *_ = select.select([line.fileno(), self._reading], [], [], left)
-            if self._reading in heard:
+            if self._reading in readable([line.fileno(), self._reading], left):
                 self._drain()
             others = [note for note in line.notifies(timeout=0) if note.pid != line.info.backend_pid]
             if others:

@@ -147,6 +147,10 @@ class PostgresEngine:
     async def reclaim(self, limit: int, *, worker: WorkerId, lease: float) -> list[Claim]:  # noqa: ARG002
         return self._do(lambda line: life.reclaim(self._ask(line), limit, lease, self._now()))
 
+    async def recall(self, worker: WorkerId, within: float) -> list[Claim]:
+        """What `worker` has claimed within the last so many seconds and still holds: it may not know of all of it."""
+        return self._do(lambda line: life.recall(self._ask(line), worker, within, self._now()))
+
     async def move(self, where: Where, move: Move) -> list[JobId]:
         def work(line: Line) -> list[JobId]:
             with line.transaction():

@@ -25,6 +25,14 @@ PULSE = "SELECT place, state, reason, grace FROM @pulse(%s, %s, %s, %s, %s, %s)"
 HEAR = "SELECT place, state, reason, grace FROM @hear(%s)"
 DEAD = "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relid = '@jobs'::regclass"
 MANY = 10_000  # dead rows
+# Bare, as claim() and reclaim() answer: after an outage only, and among the held jobs only.
+RECALL = """
+SELECT job.seq, job.id, job.fence, job.queue, job.task, job.args, job.attempt, job.errors, job.crashes,
+       job.max_attempts, job.priority, job.key, job.owner, job.label, job.tags, job.meta, job.timeout,
+       coalesce(job.expires_at <= job.started_at, false), job.state = 3, job.cancel_reason, NULL::text
+  FROM @jobs AS job
+ WHERE job.state IN (2, 3) AND job.worker = %s AND job.started_at >= (SELECT @moment(%s)) - %s::double precision
+"""
 RECLAIM = "SELECT * FROM @reclaim(%s, %s, %s)"
 
 
@@ -135,3 +143,8 @@ def reclaim(ask: Ask, limit: int, lease: float, test_now: float | None) -> list[
     """Take over expired leases."""
     rows = ask(RECLAIM, (max(0, limit), lease, test_now), binary=True).fetchall()
     return sorted([claim(row[1:]) for row in rows], key=lambda each: each.lease.row)
+
+
+def recall(ask: Ask, worker: str, within: float, test_now: float | None) -> list[Claim]:
+    """What a worker has claimed lately and still holds."""
+    return [claim(row) for row in ask(RECALL, (text(worker), test_now, within), binary=True).fetchall()]

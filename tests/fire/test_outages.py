@@ -1,0 +1,269 @@
+"""The server dies, stops or cannot be reached: nothing acknowledged is lost, nobody waits for ever, work goes on soon."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from crew import LONG, Crew, later
+from fire_app import App
+from fire_history import read_ledger
+from proxy import Direction
+from weather import OUTAGES, Load, Network, call, in_a_loop, new_place, stopped, without_doorbell
+
+from jobsworth import State
+from jobsworth.errors import EngineUnavailable
+from jobsworth.events import AttemptEnded, EngineBack, EngineLost, Event, LeaseTaken
+from waiting import until
+
+KILLS = 20 if LONG else 4
+CUTS = 200 if LONG else 40
+TRIALS = 200 if LONG else 15
+NOTICED = 15  # seconds after which silence must have been noticed
+BACK = 5  # seconds after an outage within which work goes on
+
+
+@pytest.fixture(params=["durable_postgres"])  # one word more for each server; what it acknowledges must be on the disk
+def server(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def url(server: Any) -> str:
+    return new_place(server)
+
+
+@pytest.fixture
+def network(url: str) -> Iterator[Network]:
+    with Network(url) as network:
+        yield network
+
+
+@pytest.fixture
+def far(network: Network, url: str, crew: Crew) -> Iterator[App]:
+    """The app as it is used across the network. Sends nothing but its verbs."""
+    app = App(network.through(without_doorbell(url)), crew.folder)
+    yield app
+    network.heal()
+    app.jobs.close()
+
+
+@pytest.fixture
+def heard() -> list[Event]:
+    return []
+
+
+def number(kind: type[Event], heard: list[Event]) -> int:
+    return sum(isinstance(event, kind) for event in heard)
+
+
+def nothing_ended_twice(crew: Crew) -> None:
+    """Whatever came to an end again was another attempt."""
+    ended = Counter((event.id, event.attempt) for event in read_ledger(crew.folder) if event.kind == "end")
+    assert [key for key, times in ended.items() if times > 1] == []
+
+
+# --- the server dies -----------------------------------------------------------------------------------------------
+
+
+def test_nothing_acknowledged_is_lost_while_the_server_is_killed(server: Any, crew: Crew) -> None:
+    """kill -9 of the server under load, again and again; the workers tell of each time once."""
+    workers = [crew.worker(lease=5) for _ in range(2)]
+    load = Load(crew.url, crew.folder)
+    for kills in range(1, KILLS + 1):
+        later(random.uniform(0.2, 0.8))
+        server.kill()
+        later(random.uniform(0.0, 0.5))
+        until(lambda kills=kills: all(_told(crew, worker)[0] == kills for worker in workers))  # type: ignore[misc]
+        server.start()
+        before = len(load.acked)
+        until(lambda before=before: len(load.acked) > before, BACK)  # type: ignore[misc]
+        until(lambda kills=kills: all(_told(crew, worker) == (kills, kills) for worker in workers), BACK)  # type: ignore[misc]
+    acked = load.stop()
+    jobs = crew.finish(within=120)
+    assert len(acked) > 50 * KILLS
+    assert load.slowest < NOTICED
+    assert {job.state for job in jobs} == {State.COMPLETED}
+    assert len({job.id for job in jobs} - acked) <= load.refusals  # a refused one may have been stored all the same
+    assert sum(job.errors for job in jobs) == 0
+    nothing_ended_twice(crew)
+    crew.check(acked, slots={"default": 4})
+
+
+def _told(crew: Crew, worker: Any) -> tuple[int, int]:
+    """How often this worker has said that the engine went, and that it came back."""
+    log = crew.log(worker)
+    return log.count("the engine does not answer"), log.count("the engine is back")
+
+
+def test_the_log_has_one_line_when_the_engine_goes_and_one_when_it_returns(network: Network, crew: Crew) -> None:
+    worker = crew.worker(url=network.through(crew.url))
+    for count, (begin, end) in enumerate([OUTAGES["refused"]] * 3, 1):
+        begin(network)
+        until(lambda count=count: _told(crew, worker)[0] == count, NOTICED)  # type: ignore[misc]
+        later(0.5)
+        end(network)
+        until(lambda count=count: _told(crew, worker)[1] == count, BACK)  # type: ignore[misc]
+    handle = crew.app.quick.enqueue(1)
+    assert handle.result(BACK) == 2
+    assert crew.terminate(worker) == 0
+    said = [line for line in crew.log(worker).splitlines() if not line.startswith("INFO worker ")]
+    assert len(said) == 6, said
+    for lost, back in zip(said[::2], said[1::2], strict=True):
+        assert lost.startswith("WARNING the engine does not answer, running jobs go on: E201: ")
+        assert back.startswith("INFO the engine is back after ")
+
+
+# --- the connection is cut -----------------------------------------------------------------------------------------
+
+
+def test_a_completion_survives_a_cut_at_every_byte(network: Network, far: App, crew: Crew, heard: list[Event]) -> None:
+    """Before, within and after the statement, the commit and its answer: written once, told once, never run again."""
+    with far.jobs.worker({"default": 1}, lease=30, listener=heard.append):
+        _complete(far, crew, "warm", network)
+        sizes = _complete(far, crew, "measure", network)
+        handles, cuts = [], network.cuts
+        for trial in range(CUTS):
+            direction: Direction = "to_server" if trial % 2 else "to_client"
+            place = round(sizes[direction] * (trial // 2) / (CUTS // 2 - 1))
+            handle = far.held.enqueue(f"cut{trial}")
+            until(lambda handle=handle: crew.jobs.handle(handle.id).progress)  # type: ignore[misc]
+            network.cut_after(place, direction)
+            (crew.folder / f"cut{trial}.1").touch()
+            until(lambda handle=handle: crew.jobs.handle(handle.id).state is State.COMPLETED)  # type: ignore[misc]
+            until(lambda trial=trial: number(AttemptEnded, heard) == trial + 3)  # type: ignore[misc]
+            handles.append(handle)
+            network.heal()
+    assert network.cuts - cuts > CUTS * 0.9
+    assert number(LeaseTaken, heard) == 0
+    told = Counter(event.claim.lease.job_id for event in heard if isinstance(event, AttemptEnded))
+    assert all(told[handle.id] == 1 for handle in handles)
+    jobs = crew.all_jobs()
+    assert {(job.state, job.attempt, job.crashes, job.result) for job in jobs} == {(State.COMPLETED, 1, 0, b"1")}
+    crew.check({handle.id for handle in handles}, slots={"default": 1})
+
+
+def _complete(far: App, crew: Crew, name: str, network: Network) -> dict[Direction, int]:
+    """Run one job; how many bytes its completion took in each direction."""
+    handle = far.held.enqueue(name)
+    until(lambda: crew.jobs.handle(handle.id).progress)
+    before = dict(network.forwarded)
+    (crew.folder / f"{name}.1").touch()
+    until(lambda: crew.jobs.handle(handle.id).state is State.COMPLETED)
+    later(0.05)  # the last piece of the answer
+    return {direction: network.forwarded[direction] - before[direction] for direction in before}
+
+
+def test_nothing_is_lost_when_the_connection_is_cut_again_and_again(network: Network, crew: Crew) -> None:
+    """Anywhere: also between the claims that a turn has committed and the worker that waits for them."""
+    worker = crew.worker(lease=2, url=network.through(crew.url))
+    handles = []
+    for cuts in range(CUTS):
+        handles += crew.app.quick.enqueue_many([(n, 0.02) for n in range(40)])
+        network.cut_after(random.randrange(2000), random.choice(["to_server", "to_client"]))
+        until(lambda cuts=cuts: network.cuts > cuts, 20)  # type: ignore[misc]
+        later(random.uniform(0.0, 0.2))
+    jobs = crew.finish(within=120)
+    assert crew.terminate(worker) == 0
+    assert {job.state for job in jobs} == {State.COMPLETED}
+    assert sum(job.errors for job in jobs) == 0
+    assert {event.kind for event in read_ledger(crew.folder)} == {"start", "end"}
+    starts = Counter(event.id for event in read_ledger(crew.folder) if event.kind == "start")
+    assert set(starts.values()) == {1}, "no handler was run again: completions were kept until they could be written"
+    nothing_ended_twice(crew)
+    crew.check({handle.id for handle in handles}, slots={"default": 4})
+
+
+# --- silence -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("silence", ["a black hole", "a server that is stopped"])
+def test_silence_is_noticed_and_nobody_waits_for_ever(
+    silence: str, server: Any, network: Network, far: App, crew: Crew, heard: list[Event]
+) -> None:
+    """The worker says so, callers are refused, a running job goes on and its result is kept."""
+    callers = [App(network.through(crew.url), crew.folder) for _ in range(3)]
+    warm = [caller.quick.enqueue(0) for caller in callers[:2]]  # these two have a connection, the third has none
+    with far.jobs.worker({"default": 2}, lease=60, listener=heard.append) as worker:
+        held = crew.app.held.enqueue("through")
+        until(lambda: held.progress)
+        with stopped(server) if silence == "a server that is stopped" else _black_hole(network):
+            began = time.monotonic()
+            calls = [call(lambda: callers[0].quick.enqueue(1)), call(lambda: in_a_loop(callers[1])),
+                     call(lambda: callers[2].quick.enqueue(1))]  # fmt: skip
+            (crew.folder / "through.1").touch()
+            until(lambda: number(EngineLost, heard), NOTICED)
+            for each in calls:
+                found, seconds = each.result(NOTICED)
+                assert isinstance(found, EngineUnavailable)
+                assert seconds < NOTICED
+            until(lambda: not worker.healthy(5))
+            assert time.monotonic() - began < NOTICED + 5
+            for caller in callers:  # to end is no reason to wait either
+                ended, seconds = call(caller.jobs.close).result(NOTICED)
+                assert ended is None
+                assert seconds < 5
+        assert number(EngineBack, heard) == 0
+        healed = time.monotonic()
+        assert crew.app.quick.enqueue(3).result(BACK) == 6
+        assert time.monotonic() - healed < BACK
+        until(lambda: worker.healthy(5))
+        assert held.result(10) == 1
+        assert held.refresh().job.attempt == 1
+        crew.finish(within=20)  # what the lost questions did is undone within seconds, not after their leases
+    assert (number(EngineLost, heard), number(EngineBack, heard), number(LeaseTaken, heard)) == (1, 1, 0)
+    crew.check({held.id} | {handle.id for handle in warm}, slots={"default": 4})
+
+
+class _black_hole:  # noqa: N801 (used like the function `stopped`)
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def __enter__(self) -> None:
+        self._network.black_hole()
+
+    def __exit__(self, *exc: object) -> None:
+        self._network.heal()
+
+
+def test_an_enqueue_while_the_server_is_down_is_refused_at_once(server: Any, crew: Crew) -> None:
+    crew.app.quick.enqueue(1)
+    server.kill()
+    for what in (lambda: crew.app.quick.enqueue(1), lambda: in_a_loop(crew.app)):
+        found, seconds = call(what).result(NOTICED)
+        assert isinstance(found, EngineUnavailable)
+        assert seconds < 2
+    server.start()
+    assert call(lambda: crew.app.quick.enqueue(1)).result(BACK)[1] < 2
+
+
+# --- afterwards ----------------------------------------------------------------------------------------------------
+
+
+def test_work_goes_on_within_five_seconds_of_any_outage(network: Network, crew: Crew, heard: list[Event]) -> None:
+    far = App(network.through(crew.url), crew.folder)
+    acked, late = set(), []
+    with far.jobs.worker({"default": 4}, lease=10, listener=heard.append):
+        assert crew.app.quick.enqueue(0).result(BACK) == 0
+        for trial in range(TRIALS):
+            name = random.choice([*OUTAGES])
+            begin, end = OUTAGES[name]
+            begin(network)
+            during = random.uniform(0.1, 3)
+            later(during)
+            end(network)
+            healed = time.monotonic()
+            handle = crew.app.quick.enqueue(trial)
+            acked.add(handle.id)
+            started = until(lambda: [e.at for e in read_ledger(crew.folder) if e.id == handle.id], 30)[0]  # noqa: B023
+            if started - healed > BACK:
+                late.append((trial, name, during, started - healed))
+    far.jobs.close()
+    assert late == []
+    assert number(EngineLost, heard) == number(EngineBack, heard)
+    crew.finish()
+    crew.check(acked, slots={"default": 4})
