@@ -55,10 +55,13 @@ class Doorbell:
 
     def owe(self, gap: float) -> None:
         """Something changed and was not told: tell it as soon as the gap allows."""
-        if not self._on or self._owed is not None:
+        if not self._on:
             return
         with self._lock:
-            self._owed = self._rang + gap
+            due = self._rang + gap
+            if self._owed is not None and self._owed <= due:
+                return
+            self._owed = due
             if self._teller is None and not self._closed:
                 self._teller = threading.Thread(target=self._tell, name="jobsworth-redis-teller", daemon=True)
                 self._teller.start()

@@ -7,7 +7,6 @@ local plain = tonumber(ARGV[5])
 if plain > 0 then
   guard()
   settle_plain(plain, 6)
-  flush()
 end
 for _, want in ipairs(cmsgpack.unpack(ARGV[4])) do
   local queue, limit = want[1], want[2]
@@ -16,4 +15,5 @@ for _, want in ipairs(cmsgpack.unpack(ARGV[4])) do
     if #members > 0 then hand_out(queue, members, lines, line) end
   end
 end
+flush()
 return { first[1] and format('%.17g', first[2] - now) or '', refused, given }

@@ -75,7 +75,7 @@ local function hand_out(queue, members, lines, line)
   local number = #members
   local fence = call('INCRBY', NS .. FENCE, number) - number
   if line then call('ZREMRANGEBYRANK', line, 0, number - 1) end
-  local keys, held, until_then, size = {}, {}, held_until(now + lease), #written
+  local keys, held, until_then, size = {}, added[NS .. HELD] or {}, held_until(now + lease), #written
   for i = 1, number do
     keys[i] = NS .. JOB .. sub(members[i], PLACE + 1)
     if lines then remove(lines[i], members[i]) end
@@ -101,5 +101,5 @@ local function hand_out(queue, members, lines, line)
     end
   end
   if #held > 0 then added[NS .. HELD] = held end
-  flush()
+  if lines then flush() end  -- the next want must not find them in line again
 end

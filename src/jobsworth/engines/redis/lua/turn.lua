@@ -20,4 +20,5 @@ for _, want in ipairs(cmsgpack.unpack(ARGV[4])) do
     if #members > 0 then hand_out(queue, members, lines, line) end
   end
 end
+flush()
 return { due, refused, given }
