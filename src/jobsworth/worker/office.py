@@ -25,6 +25,7 @@ from jobsworth.events import AttemptEnded, EngineBack, EngineLost, Fault, LeaseT
 from jobsworth.job import Claim
 from jobsworth.lifecycle import gives_up
 
+from .lost import lose
 from .resident import resident_bytes
 from .run import may_take_us_down
 from .shop import Ending, Shop
@@ -345,12 +346,7 @@ class Office:
         if heard.cancelled:
             self._shop_loop.call_soon_threadsafe(self._shop.cancel, heard.cancelled)
         if heard.lost:
-            self._shop_loop.call_soon_threadsafe(self._lose, heard.lost)
-
-    def _lose(self, lost: list[str]) -> None:
-        """In the shop's loop: stop what is no longer ours."""
-        for claim in self._shop.lose(lost):
-            self._tell(LeaseTaken(claim, ended=False))
+            self._shop_loop.call_soon_threadsafe(lose, self._shop, heard.lost, self._tell)
 
     def _after_settling(self, endings: list[Ending], refused: list[str]) -> None:
         """Tell who listens, and remember what was given up for its on_exhausted."""
