@@ -81,6 +81,7 @@ class RedisEngine:
         return schema.version(self._link, self.namespace)
 
     async def migration_sql(self) -> str:
+        await self.schema_version()
         raise BadOption(
             f"{self.where}: Redis keeps keys, and there is no SQL that makes them",
             hint="jobsworth migrate, or the first start, does all there is to do",
