@@ -104,6 +104,12 @@ class Keys:
 
     url: str
 
+    def new_namespace(self) -> str:
+        """The URL of a new, empty namespace."""
+        name = f"jobsworth-test-{uuid.uuid4().hex}"
+        self._named = [*getattr(self, "_named", []), name]
+        return f"{self.url}{'&' if '?' in self.url else '?'}namespace={name}"
+
     def flush(self) -> None:
         """Empty the database that the URL names."""
         with self._client() as client:
@@ -170,6 +176,12 @@ class Redis(Keys, Server):
 
 class GivenRedis(Keys, Given):
     variable = "JOBSWORTH_TEST_REDIS_URL"
+
+    def close(self) -> None:
+        with self._client() as client:
+            for name in getattr(self, "_named", []):
+                for key in client.scan_iter(f"{{{name}}}:*", 1000):
+                    client.delete(key)
 
     def config(self, **settings: object) -> contextlib.ExitStack:
         self._leave_alone("configured")

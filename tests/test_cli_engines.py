@@ -20,12 +20,14 @@ from jobsworth.conformance.door import finish
 from jobsworth.engine import Engine
 from jobsworth.engines import from_url, redacted
 from jobsworth.engines.postgres.faults import translate
+from jobsworth.engines.redis import RedisEngine
 from jobsworth.errors import BadUrl
 from private_server import Given
-from servers import Postgres
+from servers import Postgres, Redis
 from waiting import until
 
-ENGINES = ("sqlite", "postgres")
+TABLES = ("sqlite", "postgres")
+ENGINES = (*TABLES, "redis")
 
 
 @dataclass
@@ -42,7 +44,16 @@ class Place:
 def new_url(request: pytest.FixtureRequest, engine: str, folder: Path) -> str:
     if engine == "sqlite":
         return f"sqlite:///{folder / 'jobs.db'}"
-    return request.getfixturevalue(engine).new_database()
+    server = request.getfixturevalue(engine)
+    return server.new_namespace() if "redis" in engine else server.new_database()
+
+
+def keys(url: str) -> list[bytes]:
+    """What is in a namespace of Redis."""
+    link = RedisEngine(url)._link
+    found: list[bytes] = link.command("KEYS", link.prefix + b"*")
+    link.close()
+    return found
 
 
 def new_place(request: pytest.FixtureRequest, engine: str, folder: Path) -> Place:
@@ -66,6 +77,12 @@ def worker(at: Place) -> Iterator[Running]:
 @pytest.fixture(params=ENGINES)
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Nobody has been here yet."""
+    return new_place(request, request.param, tmp_path)
+
+
+@pytest.fixture(params=TABLES)
+def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """The same, where there are tables to be made."""
     return new_place(request, request.param, tmp_path)
 
 
@@ -130,7 +147,7 @@ def test_waiting_jobs_are_purged_and_cancelled_by_filter(at: Place) -> None:
 
 def test_status_and_doctor_say_which_engine_where_and_how_durable(at: Place, worker: Running) -> None:
     facts = at("status", "--json").json["engine"]
-    assert facts["engine"] == ("sqlite" if at.url.startswith("sqlite") else "postgresql")
+    assert facts["engine"] == urlsplit(at.url).scheme
     assert facts["schema"] == 1
     assert facts["bytes"] > 10_000
     first = at("status").out.splitlines()[0]
@@ -142,7 +159,13 @@ def test_status_and_doctor_say_which_engine_where_and_how_durable(at: Place, wor
 
 
 @pytest.mark.parametrize(
-    ("server", "said"), [("postgres", "fsync is off"), ("durable_postgres", "on disk before it returns (synchronous_c")]
+    ("server", "said"),
+    [
+        ("postgres", "fsync is off"),
+        ("durable_postgres", "on disk before it returns (synchronous_c"),
+        ("redis", "none: appendonly is off"),
+        ("durable_redis", "fsync before every answer (appendonly yes"),
+    ],
 )
 def test_the_banner_says_how_durable_the_server_really_is(
     request: pytest.FixtureRequest, tmp_path: Path, server: str, said: str
@@ -180,7 +203,9 @@ def test_looking_makes_nothing(empty: Place) -> None:
         assert "no tables" in done.err + done.out
     assert empty("doctor").code == 0
     assert not (empty.folder / "jobs.db").exists()
-    if not empty.url.startswith("sqlite"):
+    if empty.url.startswith("redis"):
+        assert keys(empty.url) == []
+    elif empty.url.startswith("postgresql"):
         with psycopg.connect(empty.url) as line:
             [[schemas]] = line.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'jobsworth'").fetchall()
         assert schemas == 0
@@ -192,27 +217,34 @@ def test_migrate_makes_the_tables_once(empty: Place) -> None:
     }  # fmt: skip
     assert "schema 1 already" in empty("migrate").out
     assert empty("migrate", "--check").code == 0
-    assert empty("migrate", "--sql").out == ""
     assert empty("status").code == 0
     assert empty("migrate", "--sql", "--check").code == 2
 
 
-def test_the_sql_that_migrate_prints_does_what_migrate_does(empty: Place) -> None:
-    done = empty("migrate", "--sql")
+def test_the_sql_that_migrate_prints_does_what_migrate_does(bare: Place) -> None:
+    done = bare("migrate", "--sql")
     assert done.code == 0
-    assert empty("migrate", "--check").code == 2
-    if empty.url.startswith("sqlite"):
+    assert bare("migrate", "--check").code == 2
+    if bare.url.startswith("sqlite"):
         import sqlite3
 
-        connection = sqlite3.connect(empty.folder / "jobs.db", isolation_level=None)
+        connection = sqlite3.connect(bare.folder / "jobs.db", isolation_level=None)
         connection.executescript(done.out)
         connection.close()
     else:
-        with psycopg.connect(empty.url, autocommit=True) as line:
+        with psycopg.connect(bare.url, autocommit=True) as line:
             line.execute(done.out)
-    assert empty("migrate", "--check").code == 0
-    assert empty("enqueue", "add", "1", "2").code == 0
-    assert empty("list", "--json").json[0]["task"] == "add"
+    assert bare("migrate", "--check").code == 0
+    assert bare("migrate", "--sql").out == ""
+    assert bare("enqueue", "add", "1", "2").code == 0
+    assert bare("list", "--json").json[0]["task"] == "add"
+
+
+def test_where_no_sql_makes_the_layout_one_is_told_so(redis: Redis | Given, tmp_path: Path) -> None:
+    done = run_here(tmp_path, "migrate", "--sql", "--url", redis.new_namespace())
+    assert (done.code, done.out) == (2, "")
+    assert "there is no SQL" in done.err
+    assert "hint: jobsworth migrate, or the first start" in done.err
 
 
 def test_eight_programs_may_open_an_empty_database_at_once(empty: Place) -> None:
@@ -254,6 +286,10 @@ def test_a_newer_schema_is_refused_and_left_alone(empty: Place) -> None:
         with sqlite3.connect(empty.folder / "jobs.db") as connection:
             connection.execute(newer.format("jobsworth_schema"))
         connection.close()
+    elif empty.url.startswith("redis"):
+        link = RedisEngine(empty.url)._link
+        link.command("SET", link.prefix + b"schema", 999)
+        link.close()
     else:
         with psycopg.connect(empty.url) as line:
             line.execute(newer.format("jobsworth.schema_version"))
@@ -295,6 +331,22 @@ def host(postgres: Postgres | Given) -> str:
         ("mysql://u:s3cret@{host}/db", 2, "this version knows sqlite://, postgresql://"),
         ("postgresql://u:s3cret@[::1/db", 2, "is no URL"),
         ("host=x user=u password=s3cret", 2, "this version knows"),
+        ("redis://u:s3cret@nohost.invalid/0", 3, "redis://u:***@nohost.invalid/0: no connection to Redis"),
+        ("redis://u:s3cret@127.0.0.1:1/0", 3, "redis://u:***@127.0.0.1:1/0: no connection to Redis"),
+        ("redis://u:s3/cret@h/0", 2, "write @ as %40, / as %2F"),
+        ("redis://u:s3#cret@h/0", 2, "write @ as %40, / as %2F"),
+        ("redis://u:s3?cret@h/0", 2, "write @ as %40, / as %2F"),
+        ("redis://u:s3cret@h:port/0", 2, "has no port that makes sense"),
+        ("redis://u:s3cret@[::1/0", 2, "is no URL"),
+        ("redis://u:s3cret@h/0?namspace=x", 2, "did you mean 'namespace'?"),
+        ("redis://h/0?password=s3cret", 2, "there is no option 'password'"),
+        ("redis://u:s3cret@h/0?doorbell=maybe", 2, "doorbell is on or off, not 'maybe'"),
+        ("redis://u:s3cret@h/0?namespace={{x}}", 2, "namespace '{x}' is not allowed"),
+        ("redis://u:s3cret@h/jobs", 2, "the database is a number, not 'jobs'"),
+        ("redis:u:s3cret@h", 2, "'redis:u:***@h' is no URL of Redis"),
+        ("redis:/h/0", 2, "'redis:/h/0' is no URL of Redis"),
+        ("redisss://u:s3cret@h", 2, "did you mean 'rediss'?"),
+        ("unix://h/path", 2, "three slashes: unix:///run/redis/redis.sock"),
     ],
 )  # fmt: skip
 def test_a_wrong_url_is_explained_in_a_line_without_its_password(
@@ -316,12 +368,19 @@ def test_a_wrong_url_is_explained_in_a_line_without_its_password(
     "queues pause x", "queues purge x", "workers", "run add 1 2", "enqueue add 1 2", "migrate", "migrate --sql",
     "doctor", "worker", "worker --processes 2", "bench -n 5",
 ])  # fmt: skip
-def test_every_command_ends_with_3_when_the_server_is_down(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://u:{}@127.0.0.1:1/db", " does not answer: connection to server"),
+        ("redis://u:{}@127.0.0.1:1/0", ": no connection to Redis"),
+    ],
+)
+def test_every_command_ends_with_3_when_the_server_is_down(tmp_path: Path, command: str, url: str, told: str) -> None:
     (tmp_path / "app.py").write_text(APP)
-    done = run_here(tmp_path, *command.split(), "--url", "postgresql://u:s3cret@127.0.0.1:1/db")
+    done = run_here(tmp_path, *command.split(), "--url", url.format("s3cret"))
     assert done.code == 3, done.err
     said = done.err + done.out
-    assert "postgresql://u:***@127.0.0.1:1/db does not answer: connection to server" in said
+    assert url.format("***") + told in said
     assert "Traceback" not in said
     assert "s3cret" not in said
 

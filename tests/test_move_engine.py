@@ -58,6 +58,7 @@ class Ends:
         return run_here(self.folder, "move-engine", self.source, self.target, *options)
 
     def put(self, *jobs: Job) -> None:
+        finish(self.here.open())
         assert len(ask(self.here, lambda engine: engine.adopt(jobs))) == len(jobs)
 
     def one_of_each(self) -> list[Job]:
@@ -73,14 +74,19 @@ def ask(engine: Engine, verb: Callable[[Engine], Any]) -> Any:
     return finish(verb(engine))
 
 
-@pytest.fixture(params=["sqlite to postgres", "postgres to sqlite", "sqlite to sqlite", "postgres to postgres"])
+@pytest.fixture(params=[
+    "sqlite to postgres", "postgres to sqlite", "sqlite to sqlite", "postgres to postgres", "sqlite to redis",
+    "redis to sqlite", "postgres to redis", "redis to postgres", "redis to redis",
+])  # fmt: skip
 def ends(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ends]:
     urls = []
     for number, kind in enumerate(request.param.split(" to ")):
         if kind == "sqlite":
             urls.append(f"sqlite:///{tmp_path / f'{number}.db'}")
-        else:
+        elif kind == "postgres":
             urls.append(request.getfixturevalue("postgres").new_database() + "?doorbell=off")
+        else:
+            urls.append(request.getfixturevalue("redis").new_namespace() + "&doorbell=off")
     ends = Ends(tmp_path, *urls)
     yield ends
     for engine in (ends.here, ends.there):

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from msgspec.structs import replace
 
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.conformance import EngineContract, twin_of
@@ -31,90 +29,48 @@ from jobsworth.job import Claim, Failure, NewJob, State
 from jobsworth.lifecycle import CANCEL, settle
 from jobsworth.outcome import Failed, Succeeded
 from jobsworth.retry import Retry
+from private_server import Given, free_port
+from servers import Redis
+from undertaker import Undertaker
 from waiting import until
 
 pytest.importorskip("redis")
 _numbers = itertools.count()
+_url = ""  # of the server these tests share; a namespace each
 
 
-class Server:
-    """A private redis-server on a socket of its own, started on first use, ended by its pid."""
-
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="jobsworth-redis-")
-        self.socket = Path(self._folder.name) / "redis.sock"
-        self.url = f"unix://{self.socket}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *options: str) -> None:
-        """Start it, or start it again; returns when it answers."""
-        if self._process is not None:
-            return
-        program = shutil.which("redis-server") or shutil.which("valkey-server")
-        if program is None:
-            pytest.skip("redis-server is not installed: no test of the Redis engine is run")
-        command = [program, "--port", "0", "--unixsocket", str(self.socket), "--dir", self._folder.name, "--save", ""]
-        self._process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL)
-        self.wait()
-
-    def wait(self) -> None:
-        """Until it answers."""
-        import redis
-
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                with redis.Redis(unix_socket_path=str(self.socket)) as client:
-                    client.ping()
-                return
-            except redis.RedisError:
-                assert time.monotonic() < deadline, "redis-server does not answer"
-                time.sleep(0.01)
-
-    def kill(self) -> None:
-        """kill -9."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        self._process = None
-
-    def stop(self) -> None:
-        """End it and forget everything."""
-        if self._process is not None:
-            self.kill()
-        self._folder.cleanup()
+@pytest.fixture(scope="module", autouse=True)
+def server(redis: Redis | Given) -> Redis | Given:
+    """The server that all these tests share."""
+    global _url
+    _url = redis.url
+    return redis
 
 
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
-_SERVER = Server()
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """The server that all these tests share; each has a namespace of its own."""
-    _SERVER.start()
-    yield _SERVER
-    _SERVER.stop()
+@pytest.fixture
+def own(server: Redis | Given) -> Iterator[Redis]:
+    """The same, for tests that kill or configure it; it is as it was afterwards, and empty."""
+    assert server.pid  # of a given server there is none to be had: then the test is skipped
+    server.flush()
+    yield server  # type: ignore[misc]
+    server.start()
+    server.flush()
 
 
 class TestRedisEngine(EngineContract):
     @pytest.fixture
-    def engine(self, clock: ManualClock, run: Run, server: Server) -> Iterator[Engine]:
-        engine = RedisEngine(server.url, namespace=f"contract-{next(_numbers)}", clock=clock)
+    def engine(self, clock: ManualClock, run: Run) -> Iterator[Engine]:
+        engine = RedisEngine(_url, namespace=f"contract-{next(_numbers)}", clock=clock)
         run(engine.open())
         yield engine
         run(engine.close())
 
 
 def _twin(clock: Clock) -> Engine:
-    _SERVER.start()
-    engine = RedisEngine(_SERVER.url, namespace=f"twin-{next(_numbers)}", clock=clock)
-    engine._link.command("FLUSHALL")  # the history before this one is over
+    engine = RedisEngine(_url, namespace="twin", clock=clock)
+    there = keys(engine)  # of the history before this one, which is over
+    if there:
+        engine._link.command("DEL", *there)
     return engine
 
 
@@ -125,30 +81,19 @@ TestRedisBesideMemory.settings = settings(  # type: ignore[attr-defined]
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-TestRedisBesideMemory.pytestmark = [  # type: ignore[attr-defined]
-    pytest.mark.timeout(600),
-    pytest.mark.usefixtures("server"),
-]
+TestRedisBesideMemory.pytestmark = [pytest.mark.timeout(600)]  # type: ignore[attr-defined]
 
 
 # what only this engine does
 
 
 @pytest.fixture
-def engine(server: Server) -> Iterator[RedisEngine]:
+def engine(server: Redis | Given) -> Iterator[RedisEngine]:
     """An engine on the server's own clock, in a namespace of its own."""
     engine = RedisEngine(server.url, namespace=f"own-{next(_numbers)}")
     finish(engine.open())
     yield engine
     finish(engine.close())
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Server]:
-    """A server for one test, not started yet."""
-    server = Server()
-    yield server
-    server.stop()
 
 
 def take(engine: RedisEngine, limit: int = 10) -> list[Claim]:
@@ -185,7 +130,7 @@ def test_a_server_that_has_forgotten_the_scripts_is_given_them_again(engine: Red
     assert finish(engine.count(Where(states=(State.COMPLETED,)))) == 1
 
 
-def test_namespaces_do_not_see_each_other_and_every_key_has_the_hash_tag(server: Server) -> None:
+def test_namespaces_do_not_see_each_other_and_every_key_has_the_hash_tag(server: Redis | Given) -> None:
     first, second = (RedisEngine(f"{server.url}?namespace=ns-{name}") for name in "ab")
     add(first, new_job(id="a", key="k", owner="me", tags=("t",), args=b"x" * 9_000), new_job(id="b", delay=9))
     assert finish(second.find(Where())) == []
@@ -303,9 +248,10 @@ def test_without_the_driver_one_is_told_what_to_install(monkeypatch: pytest.Monk
 # trouble
 
 
-def test_a_server_that_is_not_there_is_told_at_once_and_used_again_as_soon_as_it_is(own: Server) -> None:
-    engine = RedisEngine(own.url)
-    with pytest.raises(EngineUnavailable, match=r"redis\.sock.*no connection") as told:
+def test_a_server_that_is_not_there_is_told_at_once_and_used_again_as_soon_as_it_is(own: Redis) -> None:
+    own.kill()
+    engine = RedisEngine(own.unix_url)
+    with pytest.raises(EngineUnavailable, match=r"/socket.*no connection") as told:
         finish(engine.open())
     assert told.value.hint
     own.start()
@@ -319,8 +265,7 @@ def test_a_server_that_is_not_there_is_told_at_once_and_used_again_as_soon_as_it
     finish(engine.close())
 
 
-def test_idle_connections_to_a_server_that_has_restarted_are_not_used(own: Server) -> None:
-    own.start()
+def test_idle_connections_to_a_server_that_has_restarted_are_not_used(own: Redis) -> None:
     engine = RedisEngine(own.url)
     add(engine, new_job(id="a"))
     own.kill()
@@ -331,10 +276,8 @@ def test_idle_connections_to_a_server_that_has_restarted_are_not_used(own: Serve
     finish(engine.close())
 
 
-def test_what_was_acknowledged_survives_kill_9_where_every_write_is_synced(own: Server) -> None:
-    always = ("--appendonly", "yes", "--appendfsync", "always")
-    own.start(*always)
-    engine = RedisEngine(own.url)
+def test_what_was_acknowledged_survives_kill_9_where_every_write_is_synced(durable_redis: Redis | Given) -> None:
+    engine = RedisEngine(durable_redis.url, namespace=f"kill-{next(_numbers)}")
     stored: list[str] = []
     for life in range(4):
         for number in range(50):
@@ -342,11 +285,11 @@ def test_what_was_acknowledged_survives_kill_9_where_every_write_is_synced(own: 
             stored.append(f"{life}-{number}")
         [claim, *_] = take(engine, 5)
         finish(engine.turn("w1", [settle(claim, Succeeded(b"1"), Retry())], [], lease=30.0))
-        own.kill()
-        own.start(*always)
+        durable_redis.kill()
+        durable_redis.start()
         assert sorted(job.id for job in finish(engine.find(Where(limit=None)))) == sorted(stored)
         assert finish(engine.count(Where(states=(State.COMPLETED,)))) == life + 1
-    assert "fsync before every answer" in engine.durability()
+    assert "fsync before every answer" in finish(engine.durability())
     finish(engine.close())
 
 
@@ -366,66 +309,86 @@ def test_a_server_that_never_answers_is_given_up_in_bounded_time(deaf: str, monk
     assert time.monotonic() - started < 3
 
 
-def test_a_full_server_refuses_new_jobs_loses_none_and_lets_old_ones_be_deleted(own: Server) -> None:
-    own.start()
+def test_a_full_server_refuses_new_jobs_loses_none_and_lets_old_ones_be_deleted(own: Redis) -> None:
     engine = RedisEngine(own.url)
     add(engine, *(new_job(id=f"j{number}") for number in range(100)))
     [claim] = take(engine, 1)
     before = finish(engine.find(Where(limit=None)))
-    engine._link.command("CONFIG", "SET", "maxmemory", 1)
     verbs = [
         lambda: add(engine),
         lambda: take(engine),
         lambda: finish(engine.turn("w1", [settle(claim, Succeeded(b"1"), Retry())], [], lease=1.0)),
         lambda: finish(engine.pulse(WorkerCard(id="w1"), [Pulse(claim.lease)], lease=1.0)),
         lambda: finish(engine.move(Where(), CANCEL)),
+        lambda: finish(engine.adopt([replace(before[0], id="moved")])),
     ]
-    for verb in verbs:
-        with pytest.raises(StorageFull, match="maxmemory"):
-            verb()
-        assert finish(engine.find(Where(limit=None))) == before
-    assert finish(engine.delete(Where(ids=("j50",)))) == 1
-    engine._link.command("CONFIG", "SET", "maxmemory", 0)
+    with own.config(maxmemory=1):
+        for verb in verbs:
+            with pytest.raises(StorageFull, match="maxmemory"):
+                verb()
+            assert finish(engine.find(Where(limit=None))) == before
+        assert finish(engine.delete(Where(ids=("j50",)))) == 1
     assert len(take(engine, 200)) == 98
     assert finish(engine.turn("w1", [settle(claim, Succeeded(b"1"), Retry())], [], lease=1.0)).refused == []
     finish(engine.close())
 
 
-def test_a_replica_is_no_place_for_jobs(own: Server) -> None:
-    own.start()
+def test_a_replica_is_no_place_for_jobs(own: Redis) -> None:
     engine = RedisEngine(own.url)
     add(engine)
     engine._link.command("REPLICAOF", "127.0.0.1", "1")
-    with pytest.raises(EngineUnavailable, match="replica"):
-        add(engine)
-    engine._link.command("REPLICAOF", "NO", "ONE")
+    try:
+        with pytest.raises(EngineUnavailable, match="replica"):
+            add(engine)
+    finally:
+        engine._link.command("REPLICAOF", "NO", "ONE")
     add(engine)
     finish(engine.close())
 
 
-def test_a_cluster_keeps_a_namespace_on_one_node_and_is_asked_there() -> None:
-    nodes = [Server(), Server()]
-    ports, buses = [free_port(), free_port()], [free_port(), free_port()]
-    try:
-        for node, port, bus in zip(nodes, ports, buses, strict=True):
-            node.start("--port", str(port), "--cluster-enabled", "yes", "--cluster-port", str(bus))
-        clients = [Link(parse(node.url), "x") for node in nodes]
-        clients[0].command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
-        clients[1].command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-        clients[0].command("CLUSTER", "MEET", "127.0.0.1", ports[1], buses[1])
-        for client in clients:
-            until(lambda client=client: b"cluster_state:ok" in client.command("CLUSTER", "INFO"))
-        for port in ports:  # one of them is the wrong one
-            engine = RedisEngine(f"redis://127.0.0.1:{port}")
-            finish(engine.open())
-            add(engine, new_job(key=f"k{port}", owner="me", tags=("t",)), new_job(delay=3))
-            [claim] = take(engine)
-            finish(engine.turn("w1", [settle(claim, Succeeded(b"1"), Retry())], [], lease=1.0))
-            finish(engine.close())
-        assert finish(engine.count(Where(states=(State.COMPLETED,)))) == 2
-    finally:
-        for node in nodes:
-            node.stop()
+class Node(Redis):
+    """A node of a cluster."""
+
+    bus = 0
+
+    def _command(self) -> list[str]:
+        self.bus = free_port()
+        return [*super()._command(), "--cluster-enabled", "yes", "--cluster-port", str(self.bus)]
+
+
+@pytest.fixture
+def nodes(own: Redis) -> Iterator[list[Node]]:
+    """Two of them, who know each other, with half of the slots each."""
+    undertaker = Undertaker()
+    nodes = [Node(undertaker), Node(undertaker)]
+    for node in nodes:
+        node.start()
+    clients = [Link(parse(node.unix_url), "x") for node in nodes]
+    clients[0].command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
+    clients[1].command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
+    clients[0].command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].bus)
+    for client in clients:
+        until(lambda client=client: b"cluster_state:ok" in client.command("CLUSTER", "INFO"))
+        client.close()
+    yield nodes
+    for node in nodes:
+        node.close()
+    undertaker.dismiss()
+
+
+def test_a_cluster_keeps_a_namespace_on_one_node_and_is_asked_there(nodes: list[Node]) -> None:
+    for node in nodes:  # one of them is the wrong one
+        engine = RedisEngine(node.url)
+        finish(engine.open())
+        add(engine, new_job(key=f"k{node.port}", owner="me", tags=("t",)), new_job(delay=3))
+        [claim] = take(engine)
+        finish(engine.turn("w1", [settle(claim, Succeeded(b"1"), Retry())], [], lease=1.0))
+        jobs, _ = finish(engine.scan(0, 100))
+        finish(engine.delete(Where(ids=(jobs[-1].id,))))
+        assert finish(engine.adopt(jobs)) == [jobs[-1].id]
+        assert finish(engine.close()) is None
+    assert finish(engine.count(Where(states=(State.COMPLETED,)))) == 2
+    finish(engine.close())
 
 
 # the doctor
@@ -434,38 +397,37 @@ def test_a_cluster_keeps_a_namespace_on_one_node_and_is_asked_there() -> None:
 @pytest.mark.parametrize(
     ("options", "level", "said"),
     [
-        ((), "warn", "none: appendonly is off"),
-        (("--save", "60", "1"), "warn", "none between snapshots"),
-        (("--appendonly", "yes", "--appendfsync", "always"), "ok", "fsync before every answer"),
-        (("--appendonly", "yes", "--appendfsync", "everysec"), "ok", "up to 1-2 s"),
-        (("--appendonly", "yes", "--appendfsync", "no"), "warn", "left to the operating system"),
+        ({}, "warn", "none: appendonly is off"),
+        ({"save": "60 1"}, "warn", "none between snapshots"),
+        ({"appendonly": "yes", "appendfsync": "always"}, "ok", "fsync before every answer"),
+        ({"appendonly": "yes", "appendfsync": "everysec"}, "ok", "up to 1-2 s"),
+        ({"appendonly": "yes", "appendfsync": "no"}, "warn", "left to the operating system"),
     ],
 )
 def test_the_doctor_tells_the_durability_really_configured(
-    own: Server, options: tuple[str, ...], level: str, said: str
+    own: Redis, options: dict[str, str], level: str, said: str
 ) -> None:
-    own.start(*options)
     engine = RedisEngine(own.url)
-    [(found, text)] = [(each[0], each[2]) for each in finish(engine.doctor()) if each[1] == "durability"]
-    assert found == level
-    assert said in text
-    assert engine.durability() == text
+    with own.config(**options):
+        [(found, text)] = [(each[0], each[2]) for each in finish(engine.doctor()) if each[1] == "durability"]
+        assert found == level
+        assert said in text
+        assert finish(engine.durability()) == text
     finish(engine.close())
 
 
-def test_the_doctor_warns_of_a_server_that_may_throw_jobs_away(own: Server) -> None:
-    own.start("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+def test_the_doctor_warns_of_a_server_that_may_throw_jobs_away(own: Redis) -> None:
     engine = RedisEngine(own.url)
-    assert any(level == "warn" and "allkeys-lru" in text for level, _, text in finish(engine.doctor()))
+    with own.config(maxmemory="100mb", maxmemory_policy="allkeys-lru"):
+        assert any(level == "warn" and "allkeys-lru" in text for level, _, text in finish(engine.doctor()))
     finish(engine.close())
 
 
-def test_a_user_with_no_more_rights_than_needed_can_do_everything(own: Server) -> None:
-    own.start()
+def test_a_user_with_no_more_rights_than_needed_can_do_everything(own: Redis) -> None:
     admin = Link(parse(own.url), "x")
     rights = "on >pw ~{jobsworth}:* &{jobsworth}:* -@all +@read +@write +@scripting +@pubsub +@connection +time"
     admin.command("ACL", "SETUSER", "worker", *rights.split())
-    engine = RedisEngine(own.url.replace("unix://", "unix://worker:pw@"))
+    engine = RedisEngine(own.url.replace("redis://", "redis://worker:pw@"))
     finish(engine.open())
     add(engine)
     assert len(take(engine)) == 1
@@ -473,13 +435,14 @@ def test_a_user_with_no_more_rights_than_needed_can_do_everything(own: Server) -
     assert texts["durability"][0] == texts["memory"][0] == "warn"
     assert "may not read" in texts["durability"][1]
     finish(engine.close())
+    admin.command("ACL", "DELUSER", "worker")
     admin.close()
 
 
 # the bell
 
 
-def test_another_process_is_told_that_something_changed(server: Server) -> None:
+def test_another_process_is_told_that_something_changed(server: Redis | Given) -> None:
     name = f"bell-{next(_numbers)}"
     here, there = (RedisEngine(server.url, namespace=name) for _ in range(2))
     rung = threading.Event()
@@ -494,7 +457,7 @@ def test_another_process_is_told_that_something_changed(server: Server) -> None:
         finish(engine.close())
 
 
-def test_a_storm_of_changes_is_no_storm_of_rings(server: Server) -> None:
+def test_a_storm_of_changes_is_no_storm_of_rings(server: Redis | Given) -> None:
     engine = RedisEngine(server.url, namespace=f"storm-{next(_numbers)}")
     finish(engine.open())
 
@@ -510,7 +473,7 @@ def test_a_storm_of_changes_is_no_storm_of_rings(server: Server) -> None:
     finish(engine.close())
 
 
-def test_nobody_wakes_for_a_ring_of_his_own(server: Server) -> None:
+def test_nobody_wakes_for_a_ring_of_his_own(server: Redis | Given) -> None:
     name = f"own-{next(_numbers)}"
     here, there = (RedisEngine(server.url, namespace=name) for _ in range(2))
     rings: list[str] = []
@@ -529,7 +492,7 @@ def test_nobody_wakes_for_a_ring_of_his_own(server: Server) -> None:
         finish(engine.close())
 
 
-def test_a_doorbell_that_is_off_says_and_hears_nothing(server: Server) -> None:
+def test_a_doorbell_that_is_off_says_and_hears_nothing(server: Redis | Given) -> None:
     engine = RedisEngine(f"{server.url}?doorbell=off&namespace=off-{next(_numbers)}")
     stop = engine.listen(lambda: None)
     add(engine)
@@ -539,8 +502,7 @@ def test_a_doorbell_that_is_off_says_and_hears_nothing(server: Server) -> None:
     finish(engine.close())
 
 
-def test_who_listens_listens_again_after_the_server_was_away(own: Server) -> None:
-    own.start()
+def test_who_listens_listens_again_after_the_server_was_away(own: Redis) -> None:
     here, there = (RedisEngine(own.url) for _ in range(2))
     rung = threading.Event()
     stop = here.listen(rung.set)
@@ -557,7 +519,7 @@ def test_who_listens_listens_again_after_the_server_was_away(own: Server) -> Non
         finish(engine.close())
 
 
-def test_the_listener_ends_when_nobody_listens_and_comes_back_when_somebody_does(server: Server) -> None:
+def test_the_listener_ends_when_nobody_listens_and_comes_back_when_somebody_does(server: Redis | Given) -> None:
     engine = RedisEngine(server.url, namespace=f"ears-{next(_numbers)}")
     for _ in range(2):
         rung = threading.Event()

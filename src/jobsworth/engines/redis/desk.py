@@ -128,7 +128,7 @@ def select(run: Run, where: Where, may: Iterable[State] | None = None) -> Iterat
         if members is None:
             found = _walk(run, where, newest_first)
         else:
-            found = _read_all(run, members[::-1] if newest_first else members, where)
+            found = read_all(run, members[::-1] if newest_first else members, where)
         return (each for each in found if each[1].state in states)
 
     return islice(_beyond(matching, skip, where.newest_first), where.limit)
@@ -185,13 +185,13 @@ def _walk(run: Run, where: Where, newest_first: bool) -> Iterator[Found]:
     at: bytes = b""
     while True:
         members = run("walk", source, int(newest_first), at, PAGE)
-        yield from _read_all(run, members, where)
+        yield from read_all(run, members, where)
         if len(members) < PAGE:
             return
         at = members[-1][:PLACE]
 
 
-def _read_all(run: Run, members: Sequence[bytes], where: Where) -> Iterator[Found]:
+def read_all(run: Run, members: Sequence[bytes], where: Where) -> Iterator[Found]:
     for at in range(0, len(members), PAGE):
         yield from _read(run, members[at : at + PAGE], where)
 

@@ -33,6 +33,11 @@ def durability(link: Link) -> str:
     return _durability(_settings(link))[2]
 
 
+def size(link: Link) -> int:
+    """Bytes the whole server uses, other namespaces' included; 0 where this user may not ask (INFO)."""
+    return int(_info(link, "memory").get("used_memory", "0"))
+
+
 def _durability(settings: dict[str, str] | None) -> Finding:
     subject = "durability"
     if settings is None or "appendonly" not in settings:
@@ -82,9 +87,9 @@ def _product(info: dict[str, str]) -> str:
     return f"Redis {info.get('redis_version', 'of an unknown version')}"
 
 
-def _info(link: Link) -> dict[str, str]:
+def _info(link: Link, *sections: str) -> dict[str, str]:
     try:
-        data: bytes = link.command("INFO", again=True)
+        data: bytes = link.command("INFO", *sections, again=True)
     except EngineUnavailable:
         raise
     except EngineError:  # forbidden to this user

@@ -15,11 +15,11 @@ import msgspec
 
 from ...bell import Bell
 from ...clock import Clock
-from ...engine import Heard, Pulse, QueueSettings, QueueStatus, Turn, Want, Where, WorkerCard
-from ...errors import QueueFull
+from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Turn, Want, Where, WorkerCard
+from ...errors import BadOption, QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
-from ...lifecycle import Move, Settlement
-from . import desk, doctor, figures, schema, wire
+from ...lifecycle import Move, Settlement, refuse_held
+from . import adopt, desk, doctor, figures, schema, wire
 from .doorbell import ENDINGS, NEWS, Doorbell
 from .keys import key
 from .link import Link, Value
@@ -37,6 +37,7 @@ class RedisEngine:
     """
 
     blocking = True
+    kind = "redis"
 
     def __init__(self, url: str, *, namespace: str = "jobsworth", clock: Clock | None = None) -> None:
         self._address = parse(url)
@@ -47,6 +48,10 @@ class RedisEngine:
 
     def __repr__(self) -> str:
         return f"RedisEngine({self._address.shown!r}, namespace={self.namespace!r})"
+
+    @property
+    def where(self) -> str:
+        return self._address.shown
 
     def _start(self) -> None:
         self._bell = Bell()
@@ -71,6 +76,16 @@ class RedisEngine:
     async def close(self) -> None:
         self._doorbell.close()
         self._link.close()
+
+    async def schema_version(self) -> SchemaVersion:
+        return schema.version(self._link, self.namespace)
+
+    async def migration_sql(self) -> str:
+        await self.schema_version()
+        raise BadOption(
+            f"{self.where}: Redis keeps keys, and there is no SQL that makes them",
+            hint="jobsworth migrate, or the first start, does all there is to do",
+        )
 
     # the life of a job
 
@@ -127,6 +142,18 @@ class RedisEngine:
         self._doorbell.owe(0.0)
         self._bell.ring()
 
+    # moving house
+
+    async def scan(self, after: int, limit: int) -> tuple[list[Job], int]:
+        return adopt.scan(self._run, after, limit)
+
+    async def adopt(self, jobs: Sequence[Job]) -> list[JobId]:
+        refuse_held(jobs)
+        if not jobs:
+            return []
+        stored = self._run_and_ring("adopt", adopt.values(jobs), NEWS)
+        return [job.id for job, is_new in zip(jobs, stored, strict=True) if is_new]
+
     # the onlooker
 
     async def find(self, where: Where) -> list[Job]:
@@ -158,8 +185,10 @@ class RedisEngine:
     async def doctor(self) -> list[tuple[str, str, str]]:
         return doctor.findings(self._link, self.namespace)
 
-    def durability(self) -> str:
-        """What an acknowledged enqueue survives on this server, in one line. Raises EngineUnavailable."""
+    async def size(self) -> int:
+        return doctor.size(self._link)
+
+    async def durability(self) -> str:
         return doctor.durability(self._link)
 
 

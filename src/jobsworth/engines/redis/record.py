@@ -46,7 +46,7 @@ _to_json = msgspec.json.Encoder().encode
 _to_msgpack = msgspec.msgpack.Encoder().encode
 _more = msgspec.msgpack.Decoder(_More).decode
 _progress = msgspec.json.Decoder(Progress).decode
-_failure = msgspec.json.Decoder(Failure).decode
+_failure = msgspec.json.Decoder(Failure | None).decode
 _names: dict[bytes, str] = {}  # queues and tasks met so far, decoded
 _MANY_NAMES = 10_000
 
@@ -73,7 +73,7 @@ def as_text(value: Progress | Failure | None) -> str | None:
     return None if value is None else _to_json(value).decode()
 
 
-def more_of(job: NewJob) -> bytes:
+def more_of(job: NewJob | Job) -> bytes:
     """The options that scripts need not know; nothing for most jobs."""
     if job.owner is None and job.label is None and not job.tags and job.meta is None and job.timeout is None:
         return b""
@@ -171,9 +171,7 @@ def _job(job_id: str, record: bytes, past: list[bytes]) -> Job:
         attempts.append(Attempt(attempt, who, _moment(started)))
     elif state is State.COMPLETED:
         attempts.append(Attempt(attempt, who, _moment(started), _moment(finished), "succeeded"))
-    why = _failure(failure) if failure else None
-    if why is None and state is State.CANCELLED:
-        why = cancelled(cancel_reason)
+    why = _failure(failure) if failure else cancelled(cancel_reason) if state is State.CANCELLED else None
     return Job(
         id=job_id, queue=_name(queue), task=_name(task), state=state, args=args, priority=priority, attempt=attempt,
         errors=errors, crashes=crashes, max_attempts=max_attempts, key=key.decode() or None, owner=owner, label=label,
@@ -182,6 +180,50 @@ def _job(job_id: str, record: bytes, past: list[bytes]) -> Job:
         progress=_progress(progress) if progress else None, result=result if flags & RESULT else None, failure=why,
         cancel_reason=cancel_reason, cancel_requested=bool(flags & ASKED), version=version, attempts=tuple(attempts),
     )  # fmt: skip
+
+
+def parts_of(job: Job) -> tuple[bytes, bytes, bytes, list[bytes]]:
+    """A Job that nobody holds as what adopt.lua stores: its record up to the place, the rest of it, the part that is
+    kept elsewhere if that is large, and its recorded attempts, oldest first.
+    """
+    worker, reason = (job.worker or "").encode(), (job.cancel_reason or "").encode()
+    progress, failure = as_text(job.progress) or "", as_text(job.failure) or ""
+    if job.failure is None and job.state is State.CANCELLED:
+        failure = "null"  # else readers say what its being asked says
+    result, more = job.result or b"", more_of(job)
+    names = [job.queue.encode(), job.task.encode(), (job.key or "").encode()]
+    apart = more + job.args if len(more) + len(job.args) > INLINE else b""
+    past = [_past(each) for each in _recorded(job)]
+    signs = ((job.result is not None, RESULT), (job.cancel_reason is not None, REASON), (apart, APART),
+             (past, HISTORY), (job.cancel_requested, ASKED))  # fmt: skip
+    told = (worker, progress.encode(), result, failure.encode(), reason)
+    moments = (_or_nan(job.run_at), _or_nan(job.started_at), _or_nan(job.finished_at))
+    # No lease has been given out yet, so its fence is below all that ever will be.
+    hot = HOT.pack(
+        CODES[job.state], FORM, sum(flag for given, flag in signs if given), 0, job.version, job.attempt, job.errors,
+        job.crashes, job.updated_at, *moments, *map(len, told),
+    )  # fmt: skip
+    cold = COLD.pack(
+        *map(len, names), len(more), len(job.args), job.priority, job.max_attempts, job.created_at,
+        _or_nan(job.expires_at), math.nan,
+    )  # fmt: skip
+    return hot + b"".join(told), cold + b"".join(names) + (b"" if apart else more + job.args), apart, past
+
+
+def _recorded(job: Job) -> tuple[Attempt, ...]:
+    """The attempts that are kept apart: not the one that succeeded, which is read off the job. The newest."""
+    return (job.attempts[:-1] if job.state is State.COMPLETED else job.attempts)[-HISTORY_KEPT:]
+
+
+def _past(attempt: Attempt) -> bytes:
+    worker, outcome = (attempt.worker or "").encode(), (attempt.outcome or "lost").encode()
+    moments = (_or_nan(attempt.started_at), _or_nan(attempt.finished_at))
+    head = ATTEMPT.pack(attempt.number, *moments, len(worker), len(outcome))
+    return head + worker + outcome + (as_text(attempt.error) or "").encode()
+
+
+def _or_nan(moment: float | None) -> float:
+    return math.nan if moment is None else moment
 
 
 def place_of(record: bytes) -> bytes:

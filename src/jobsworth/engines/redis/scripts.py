@@ -17,6 +17,7 @@ PROMOTED = 1000  # scheduled jobs made ready per turn, so that a million due at 
 _PARTS = {
     "enqueue": ("record", "index", "stand", "store"),
     "brisk": ("record", "index", "plain", "give"),
+    "adopt": ("record", "index", "stand", "store"),
     "turn": ("record", "open", "index", "stand", "store", "plain", "settle", "promote", "give"),
     "pulse": ("record", "open", "index", "ear"),
     "hear": ("record", "open", "ear"),

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ...errors import BadUrl
+from ...suggest import did_you_mean
+from .. import redacted
 
 SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
 _SECURE = ("rediss", "valkeys")
 _OPTIONS = ("namespace", "doorbell", "db")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
+_ENCODE = "in a user or password write @ as %40, / as %2F, : as %3A, ? as %3F and # as %23"
 _FORM = "redis://[user:password@]host[:6379][/0][?namespace=jobsworth&doorbell=off], or unix:///path/to/redis.sock"
 
 
@@ -33,12 +36,17 @@ class Address:
 
 def parse(url: str) -> Address:
     """The address a URL names. Raises BadUrl (E103)."""
-    parts = urlsplit(url)
+    shown = redacted(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise BadUrl(f"{shown!r} is no URL: {exc}", hint=_FORM) from exc
     scheme = parts.scheme.lower()
-    shown = _shown(parts)
-    if scheme not in SCHEMES:
+    if scheme not in SCHEMES or not url.partition(":")[2].startswith("//"):
         raise BadUrl(f"{shown!r} is no URL of Redis", hint=_FORM)
-    options = _options(parts, shown)
+    if parts.fragment or ("***@" in shown and "@" not in parts.netloc):  # what follows is a part of the password
+        raise BadUrl(f"{shown!r} has no host", hint=_ENCODE)
+    options = _options(parts.query, shown)
     credentials = {
         name: unquote(value) for name, value in (("username", parts.username), ("password", parts.password)) if value
     }
@@ -53,7 +61,7 @@ def parse(url: str) -> Address:
     try:
         port = parts.port or 6379
     except ValueError as exc:
-        raise BadUrl(f"{shown!r}: {exc}", hint=_FORM) from exc
+        raise BadUrl(f"{shown!r} has no port that makes sense", hint=_FORM) from exc
     db = unquote(parts.path).strip("/") or options.get("db", "0")
     return Address(
         host=unquote(parts.hostname or "localhost"),
@@ -71,11 +79,13 @@ def check_namespace(namespace: str) -> str:
     return namespace
 
 
-def _options(parts: SplitResult, shown: str) -> dict[str, str]:
-    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+def _options(query: str, shown: str) -> dict[str, str]:
+    given = dict(parse_qsl(query, keep_blank_values=True))
     unknown = sorted(set(given) - set(_OPTIONS))
     if unknown:
-        raise BadUrl(f"{shown!r}: unknown option {unknown[0]!r}", hint=f"there are: {', '.join(_OPTIONS)}")
+        near = did_you_mean(unknown[0], _OPTIONS)
+        hint = near if near.startswith("did you mean") else f"there are: {', '.join(_OPTIONS)}"
+        raise BadUrl(f"{shown!r}: there is no option {unknown[0]!r}", hint=hint)
     return given
 
 
@@ -89,10 +99,3 @@ def _number(text: str, shown: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise BadUrl(f"{shown!r}: the database is a number, not {text!r}", hint=_FORM)
     return int(text)
-
-
-def _shown(parts: SplitResult) -> str:
-    if parts.password is None:
-        return parts.geturl()
-    user, _, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user.split(':')[0]}:***@{host}").geturl()
