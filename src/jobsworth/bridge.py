@@ -144,7 +144,7 @@ class Bridge:
             loop, self._loop = self._loop, None
         if threads is not None:
             threads.shutdown(wait=True)
-        if opened and self.engine.blocking:
+        if self.engine.blocking:  # a worker may have opened it without us
             drive(self.engine.close())
         elif opened and loop is not None:
             asyncio.run_coroutine_threadsafe(self.engine.close(), loop).result()

@@ -1,4 +1,4 @@
-"""The server dies, stops or cannot be reached: nothing acknowledged is lost, nobody waits for ever, work goes on soon."""
+"""The server dies, stops or cannot be reached: nothing acknowledged is lost, nobody waits for ever, work goes on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from waiting import until
 
 KILLS = 20 if LONG else 4
 CUTS = 200 if LONG else 40
-TRIALS = 200 if LONG else 15
+TRIALS = 200 if LONG else 12
 NOTICED = 15  # seconds after which silence must have been noticed
 BACK = 5  # seconds after an outage within which work goes on
 
@@ -160,17 +160,19 @@ def _complete(far: App, crew: Crew, name: str, network: Network) -> dict[Directi
 
 def test_nothing_is_lost_when_the_connection_is_cut_again_and_again(network: Network, crew: Crew) -> None:
     """Anywhere: also between the claims that a turn has committed and the worker that waits for them."""
-    worker = crew.worker(lease=2, url=network.through(crew.url))
+    worker = crew.worker(lease=60, url=network.through(crew.url))
     handles = []
-    for cuts in range(CUTS):
+    for cuts in range(CUTS // 4):
         handles += crew.app.quick.enqueue_many([(n, 0.02) for n in range(40)])
+        seen = len(read_ledger(crew.folder))
+        until(lambda seen=seen: len(read_ledger(crew.folder)) > seen, BACK)  # type: ignore[misc]
+        until(lambda: len({*_told(crew, worker)}) == 1, BACK)  # it works again, and knows it
         network.cut_after(random.randrange(2000), random.choice(["to_server", "to_client"]))
         until(lambda cuts=cuts: network.cuts > cuts, 20)  # type: ignore[misc]
-        later(random.uniform(0.0, 0.2))
-    jobs = crew.finish(within=120)
+    jobs = crew.finish(within=30)  # half a lease: what was claimed unheard is handed back, not waited for
     assert crew.terminate(worker) == 0
-    assert {job.state for job in jobs} == {State.COMPLETED}
-    assert sum(job.errors for job in jobs) == 0
+    assert {(job.state, job.errors, job.crashes) for job in jobs} == {(State.COMPLETED, 0, 0)}
+    assert any(each.outcome == "released" for job in jobs for each in job.attempts) or not LONG
     assert {event.kind for event in read_ledger(crew.folder)} == {"start", "end"}
     starts = Counter(event.id for event in read_ledger(crew.folder) if event.kind == "start")
     assert set(starts.values()) == {1}, "no handler was run again: completions were kept until they could be written"
@@ -245,7 +247,7 @@ def test_an_enqueue_while_the_server_is_down_is_refused_at_once(server: Any, cre
 
 
 def test_work_goes_on_within_five_seconds_of_any_outage(network: Network, crew: Crew, heard: list[Event]) -> None:
-    far = App(network.through(crew.url), crew.folder)
+    far = App(network.through(crew.url), crew.folder)  # with its doorbell: that must come back, too
     acked, late = set(), []
     with far.jobs.worker({"default": 4}, lease=10, listener=heard.append):
         assert crew.app.quick.enqueue(0).result(BACK) == 0

@@ -1,4 +1,4 @@
-"""What comes between a worker and its server: a network with outages, a server that stops, callers that go on."""
+"""Between a worker and its server: a network with outages, a server that stops, callers that go on calling."""
 
 from __future__ import annotations
 

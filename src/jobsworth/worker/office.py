@@ -182,6 +182,8 @@ class Office:
             await self._sign_off()
         finally:
             stop_listening()
+            if not self._engine.blocking:  # a blocking one is shared with the program
+                await self._engine.close()
 
     async def _once(self) -> float:
         """One round of everything that is due. Returns how long there may be nothing to do."""
