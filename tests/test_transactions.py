@@ -865,6 +865,18 @@ def test_a_fork_waits_for_the_blocks_of_other_threads(sqlite_place: Place) -> No
     assert forked.is_set()
 
 
+def test_both_work_through_a_pooler_that_keeps_no_session(pgbouncer: Any) -> None:
+    place = Place(pgbouncer.new_database())
+    task = pay_in(place)
+    with place.worker():
+        with place.connect() as connection:
+            handles = [task.options(transaction=connection).enqueue(n) for n in range(10)]
+            connection.commit()
+        assert [handle.result(timeout=10) for handle in handles] == [{"paid": n} for n in range(10)]
+    assert place.ledger() == list(range(10))
+    place.jobs.close()
+
+
 def test_there_is_one_transaction_per_run(place: Place) -> None:
     errors: list[BaseException] = []
 
