@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import logging
+import os
 import sqlite3
 import sys
 import threading
@@ -826,6 +828,53 @@ def test_a_role_set_in_one_block_is_not_the_next_ones(postgres_place: Place) -> 
             handle.result(timeout=10)
     assert len(paths) == 3
     assert "pg_catalog" not in "".join(paths)
+
+
+def test_a_fork_waits_for_the_blocks_of_other_threads(sqlite_place: Place) -> None:
+    """A child would inherit SQLite's belief in the block's locks."""
+    engine: Any = sqlite_place.jobs.engine
+    inside, go, forked = threading.Event(), threading.Event(), threading.Event()
+
+    def block() -> None:
+        with contextlib.suppress(ZeroDivisionError), engine.completing(lambda: 1 / 0):
+            inside.set()
+            go.wait(20)
+
+    def fork() -> None:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        forked.set()
+        os.waitpid(pid, 0)
+
+    def frozen() -> bool:
+        free = engine._store.lock.acquire(blocking=False)
+        if free:
+            engine._store.lock.release()
+        return not free
+
+    threads = [threading.Thread(target=block), threading.Thread(target=fork)]
+    threads[0].start()
+    assert inside.wait(10)
+    threads[1].start()
+    until(frozen)  # whoever wants to fork lets nobody begin any more
+    assert not forked.wait(0.3)
+    go.set()
+    for thread in threads:
+        thread.join(20)
+    assert forked.is_set()
+
+
+def test_both_work_through_a_pooler_that_keeps_no_session(pgbouncer: Any) -> None:
+    place = Place(pgbouncer.new_database())
+    task = pay_in(place)
+    with place.worker():
+        with place.connect() as connection:
+            handles = [task.options(transaction=connection).enqueue(n) for n in range(10)]
+            connection.commit()
+        assert [handle.result(timeout=10) for handle in handles] == [{"paid": n} for n in range(10)]
+    assert place.ledger() == list(range(10))
+    place.jobs.close()
 
 
 def test_there_is_one_transaction_per_run(place: Place) -> None:
