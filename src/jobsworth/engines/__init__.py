@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
@@ -11,8 +10,10 @@ from jobsworth.engine import Engine
 from jobsworth.errors import BadUrl
 from jobsworth.suggest import did_you_mean
 
-_PASSWORD = re.compile(r"^([\w+.-]*:/{0,2}[^/?#:@]*:).*@", re.DOTALL)
-_IN_QUERY = re.compile(r"((?:^|[?&\s])[a-z]*password=)[^&#\s]*", re.IGNORECASE)
+from .urls import redacted
+
+__all__ = ["GROUP", "from_url", "redacted"]
+
 GROUP = "jobsworth.engines"  # entry points of other packages: scheme = "package:function taking the URL"
 
 
@@ -39,11 +40,6 @@ def from_url(url: str) -> Engine:
     known = ", ".join(f"{each}://" for each in _OURS)
     hint = f"{near} this version knows {known}" if near.startswith("did you mean") else f"this version knows {known}"
     raise BadUrl(f"no engine for {redacted(url)!r}", hint=hint)
-
-
-def redacted(url: str) -> str:
-    """The URL without its password, for messages. One that was not encoded as it should be is not shown either."""
-    return _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1***@", url))
 
 
 def _sqlite(url: str) -> Engine:

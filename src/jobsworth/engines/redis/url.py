@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ...errors import BadUrl
 from ...suggest import did_you_mean
-from .. import redacted
+from ..urls import redacted
 
 SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
 _SECURE = ("rediss", "valkeys")
