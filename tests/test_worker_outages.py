@@ -13,7 +13,7 @@ from jobsworth import Job, Jobsworth, Queue, QueueService, State
 from jobsworth.bridge import drive
 from jobsworth.engine import Heard, Pulse, Turn, Want, WorkerCard
 from jobsworth.engines.memory import MemoryEngine
-from jobsworth.engines.memory.engine import _as_claim
+from jobsworth.engines.memory.table import as_claim
 from jobsworth.errors import EngineUnavailable
 from jobsworth.events import AttemptEnded, EngineBack, EngineLost, Event, LeaseTaken
 from jobsworth.job import Claim
@@ -254,7 +254,7 @@ class Recalling(Wire):
         self._pass(worker)
         with self._lock:
             held = [row for row in self._table.held() if row.job.worker == worker]
-            return [_as_claim(row) for row in held if (row.job.started_at or 0.0) >= self._clock() - within]
+            return [as_claim(row) for row in held if (row.job.started_at or 0.0) >= self._clock() - within]
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -27,7 +27,9 @@ NOTICED = 15  # seconds after which silence must have been noticed
 BACK = 5  # seconds after an outage within which work goes on
 
 
-@pytest.fixture(params=["durable_postgres"])  # one word more for each server; what it acknowledges must be on the disk
+@pytest.fixture(
+    params=["durable_postgres", "durable_redis"]
+)  # one word more for each server; what it acknowledges must be on the disk
 def server(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 

@@ -119,6 +119,10 @@ class RedisEngine:
     async def reclaim(self, limit: int, *, worker: WorkerId, lease: float) -> list[Claim]:  # noqa: ARG002
         return wire.claims(self._run("reclaim", max(limit, 0), repr(lease)), taken_over=True)
 
+    async def recall(self, worker: WorkerId, within: float) -> list[Claim]:
+        """What `worker` has claimed within the last so many seconds and still holds. Changes nothing."""
+        return wire.recalled(self._run("recall"), worker, within)
+
     # the operator
 
     async def move(self, where: Where, move: Move) -> list[JobId]:

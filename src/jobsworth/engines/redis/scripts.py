@@ -22,6 +22,7 @@ _PARTS = {
     "pulse": ("record", "open", "index", "ear"),
     "hear": ("record", "open", "ear"),
     "reclaim": ("record", "index"),
+    "recall": ("record",),
     "move": ("record", "open", "index", "stand"),
     "delete": ("record", "open", "index", "stand"),
     "read": ("record",),

@@ -13,8 +13,9 @@ from ...engine import Heard, Pulse, Turn, Want
 from ...errors import QueueFull
 from ...job import CancelRequest, Claim, Lease, NewJob, Receipt, State
 from ...lifecycle import Settlement
+from .keys import PLACE
 from .link import Value
-from .record import CODES, as_text, claim_from, more_of
+from .record import CODES, as_text, claim_from, job_from, more_of
 
 _COMPLETED = State.COMPLETED  # an enum's members take their time to be looked up
 _to_msgpack = msgspec.msgpack.Encoder().encode
@@ -153,6 +154,16 @@ def claims(given: Sequence[bytes], *, taken_over: bool = False) -> list[Claim]:
         claim_from(member, record, taken_over=taken_over)
         for member, record in zip(given[::2], given[1::2], strict=True)
     ]
+
+
+def recalled(given: Sequence[bytes], worker: str, within: float) -> list[Claim]:
+    """Of all that is held, what this worker has claimed within the last so many seconds."""
+    now, found = float(given[0]), []
+    for member, record in zip(given[1::2], given[2::2], strict=True):
+        job = job_from(member[PLACE:].decode(), record, [])
+        if job.worker == worker and (job.started_at is None or job.started_at >= now - within):
+            found.append(claim_from(member, record))
+    return found
 
 
 # pulse, hear
