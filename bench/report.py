@@ -11,7 +11,7 @@ from typing import Any
 from bench.plan import PARTS
 from bench.targets import Found, Verdict, judge
 
-BEGIN, END = "<!-- figures: written by bench/run.py --write -->", "<!-- end of figures -->"
+BEGIN, END = "<!-- figures on {}: written by bench/run.py --write -->", "<!-- end of figures on {} -->"
 
 Record = Mapping[str, Any]  # part, who, round, answer
 
@@ -83,6 +83,11 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
     return table(["what", "target", "measured", ""], rows)
 
 
+def of_store(store: str, records: Sequence[Record]) -> list[Record]:
+    """Those of the parts that are measured on it."""
+    return [record for record in records if PARTS[record["part"]].store == store]
+
+
 def document(facts: Mapping[str, str], records: Sequence[Record]) -> str:
     """Everything of one run."""
     found = collect(records)
@@ -112,8 +117,9 @@ def save(path: Path, facts: Mapping[str, str], records: Sequence[Record]) -> Non
     path.write_text(json.dumps({"facts": dict(facts), "records": list(records)}, indent=1) + "\n")
 
 
-def write_into(results: Path, text: str) -> None:
-    """Replace the figures in RESULTS.md; what people wrote around them stays."""
-    before, _, rest = results.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    results.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+def write_into(results: Path, store: str, text: str) -> None:
+    """Replace a store's figures in RESULTS.md; what people wrote around them, and those of other stores, stay."""
+    begin, end = BEGIN.format(store), END.format(store)
+    before, _, rest = results.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    results.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")

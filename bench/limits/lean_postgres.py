@@ -1,5 +1,5 @@
-"""The lean loop on PostgreSQL: the payload apart from the queue. A narrow table of ready ids, one row of claims per batch
-as its lease, the job's own row written once when it ends. asyncpg, msgpack, uvloop, claiming ahead while settling.
+"""The lean loop on PostgreSQL: the payload apart from the queue. A narrow table of ready ids, one row of claims per
+batch as its lease, the job's own row written once when it ends. asyncpg, msgpack, uvloop, claiming ahead.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from bench.noop import arguments
 from bench.servers import command, url
 from bench.system import System
 
-# KEYS: ready list, leases, prefix. ARGV: now, lease, want, number of endings, seconds a result stays, (id, state, result)*
+# KEYS: ready list, leases, prefix.
+# ARGV: now, lease, want, number of endings, seconds a result stays, then id, state and result of each ending.
 STEP = """
 local now, lease, want, n, stay = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 if n > 0 then

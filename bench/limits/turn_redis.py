@@ -1,5 +1,5 @@
-"""The bare `turn` loop on Redis: settle a batch and claim the next in one Lua script, each job one asyncio task, nothing
-else. A hash per job with state, token, attempt and times; redis-py with hiredis, uvloop.
+"""The bare `turn` loop on Redis: settle a batch and claim the next in one Lua script, each job one asyncio task,
+nothing else. A hash per job with state, token, attempt and times; redis-py with hiredis, uvloop.
 """
 
 from __future__ import annotations

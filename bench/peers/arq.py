@@ -44,7 +44,8 @@ class Arq(System):
         uvloop.install()
         worker = Worker(
             [func(noop, name="noop")], redis_settings=RedisSettings.from_dsn(url()), max_jobs=self.slots,
-            poll_delay=0.01, queue_read_limit=500, log_results=False, job_serializer=encode, job_deserializer=json.loads,
+            poll_delay=0.01, queue_read_limit=500, log_results=False, job_serializer=encode,
+            job_deserializer=json.loads,
         )  # fmt: skip
         worker.run()
 

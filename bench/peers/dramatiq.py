@@ -9,9 +9,10 @@ import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
+from redis import Redis
 
 import bench.noop
-from bench.servers import command, url
+from bench.servers import url
 from bench.system import System
 
 broker = RedisBroker(url=url())  # type: ignore[no-untyped-call]
@@ -35,14 +36,10 @@ class Dramatiq(System):
             noop.send(**bench.noop.arguments(number))
 
     def finished(self) -> int:
-        """Results are lists of one, each with a key of its own; queues and heartbeats are other kinds of keys."""
-        cursor, found = "0", 0
-        from redis import Redis
-
+        """Each result is a list of its own; of the queues' own keys only the waiting ones are a list."""
         with Redis.from_url(url()) as client:
-            found = sum(1 for _ in client.scan_iter("dramatiq-results:*", count=5_000))
-        assert cursor == "0"
-        return found
+            lists = client.scan_iter(_type="list", count=5_000)
+            return sum(1 for name in lists if not name.startswith(b"dramatiq:"))
 
     def environment(self) -> dict[str, str]:
         return {"dramatiq_queue_prefetch": "1000"} if self.profile == "quick" else {}

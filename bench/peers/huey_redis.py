@@ -1,5 +1,5 @@
-"""Huey on Redis: its own consumer with threads. Pickle; a result is kept until read, a status is not; a job is taken off
-the list when it starts, so a crash loses it.
+"""Huey on Redis: its own consumer with threads. Pickle; a result is kept until read, a status is not; a job is
+taken off the list when it starts, so a crash loses it.
 """
 
 from __future__ import annotations

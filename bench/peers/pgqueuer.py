@@ -6,8 +6,6 @@ import asyncio
 import json
 import logging
 import signal
-import subprocess
-import sys
 from typing import Any
 
 import asyncpg
@@ -26,7 +24,9 @@ class Pgqueuer(System):
 
     distributions = ("pgqueuer",)
     records = "status"
-    profiles = {"quick": "durable tables, one asyncpg connection, batches as large as its slots, uvloop"}
+    profiles = {
+        "quick": "durable tables, one asyncpg connection, batches as large as its slots, no cap on what runs, uvloop"
+    }
 
     def fill(self, jobs: int) -> None:
         asyncio.run(fill(jobs))

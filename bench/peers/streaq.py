@@ -36,7 +36,7 @@ class Streaq(System):
         asyncio.run(fill(jobs))
 
     def finished(self) -> int:
-        return int(command("ZCARD", "streaq:default:results") or 0)
+        return int(command("ZCARD", "streaq:default:index:results") or 0)
 
     def serve(self) -> None:
         logging.basicConfig(level=logging.WARNING)

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from typing import Any
 
+from redis import Redis
 from taskiq.serializers import ORJSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
@@ -33,8 +34,6 @@ class Taskiq(System):
         asyncio.run(fill(jobs))
 
     def finished(self) -> int:
-        from redis import Redis
-
         with Redis.from_url(url()) as client:
             return sum(1 for _ in client.scan_iter("result:*", count=5_000))
 
