@@ -72,7 +72,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
     rows = []
     for verdict in verdicts:
         target = verdict.target
-        percent = target.against is not None and not target.unit
+        percent = bool(target.against) and not target.unit
         values = [value * 100 for value in verdict.values] if percent else verdict.values
         unit = " %" if percent else f" {target.unit}" if target.unit else ""
         bound = target.least if target.least is not None else target.most or 0.0

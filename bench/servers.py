@@ -75,7 +75,7 @@ class Server:
                 self._command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self._folder,
                 start_new_session=True, preexec_fn=self._end_with_me, **self._user(),
             )  # fmt: skip
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300  # a Redis with much to read takes its time
         while not self._answers():
             if started.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{self.program} does not start: {self._log.read_text(errors='replace')[-300:]}")
@@ -214,6 +214,14 @@ class Redis(Server):
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         self.data.mkdir()
+
+    def settle(self) -> None:
+        """Its file is written anew, so that it does not begin to in the middle of a measurement."""
+        ask(self.url, "BGREWRITEAOF")
+        while "aof_rewrite_in_progress:0" not in (told := ask(self.url, "INFO", "persistence")) or (
+            "aof_rewrite_scheduled:0" not in told
+        ):
+            time.sleep(0.02)
 
     @property
     def url(self) -> str:

@@ -29,9 +29,8 @@ class Celery_(System):  # noqa: N801 (the name is taken)
 
     distributions = ("celery",)
     profiles = {
-        "prefork": "processes, acknowledged early (its default), prefetch 128 each, no gossip, events or rate limits",
-        "threads": "threads, the same settings",
-        "solo": "in its one process, the same settings",
+        name: f"{how}, acknowledged early (its default), prefetch 128, no gossip, events or rate limits"
+        for name, how in {"prefork": "processes", "threads": "threads", "solo": "in its one process"}.items()
     }
 
     def fill(self, jobs: int) -> None:
