@@ -12,7 +12,7 @@ import argparse
 import os
 import time
 
-from bench import noop, process, sample, slow_disk
+from bench import noop, process, sample, servers, slow_disk
 from bench.process import Running
 from bench.sample import Answer, Broken, Surroundings
 from bench.system import System, load, worker_environment
@@ -67,6 +67,7 @@ def drain(given: argparse.Namespace) -> Answer:
     filling = time.perf_counter()
     system.fill(given.jobs)
     filling = time.perf_counter() - filling
+    servers.settle()
     around, began, own = Surroundings(given.patience), time.monotonic(), time.process_time()
     with process.running(system.command(), extra, given.home / "worker.log") as worker:
         wait_until_ran(given.jobs, worker, given.limit)

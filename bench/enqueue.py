@@ -1,4 +1,4 @@
-"""Measure storing jobs beside bare inserts, in one process and in turns, so that the disk's moods hit both alike.
+"""Measure storing jobs; on SQLite beside bare inserts, in turns, so that the disk's moods hit both alike.
 
 python -m bench.enqueue --single 2000 --many 20 --home DIR
 """
@@ -15,12 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
-from bench import sample, slow_disk
+from bench import sample, servers, slow_disk
 from bench.limits import insert
 from bench.noop import arguments
 from bench.plan import BARE, BARE_MANY, COROUTINES, OURS, OURS_MANY, THREADS
 from bench.sample import Answer, Broken, Surroundings
-from bench.system import count as count_rows
 
 BLOCK = 25  # singles in a row before the other has its turn
 BATCH = 1_000
@@ -43,20 +42,24 @@ def enqueue(given: argparse.Namespace) -> Answer:
     from bench import ours
 
     numbers, noop = count(), ours.noop
-    bare = insert.connect(given.home / "bare.db")
-    insert.insert_singly(bare, insert.rows(1))
+    bare = insert.connect(given.home / "bare.db") if servers.store() == "sqlite" else None
+    if bare is not None:
+        insert.insert_singly(bare, insert.rows(1))
     noop.enqueue(**arguments(next(numbers)))  # both are open now
     around, own = Surroundings(given.patience), time.process_time()
-    spent = dict.fromkeys((BARE, OURS, BARE_MANY, OURS_MANY, THREADS, COROUTINES), 0.0)
+    beside = (BARE, BARE_MANY) if bare is not None else ()
+    spent = dict.fromkeys((OURS, OURS_MANY, THREADS, COROUTINES, *beside), 0.0)
 
     def calls(many: int) -> list[dict[str, Any]]:
         return [arguments(next(numbers)) for _ in range(many)]
 
     for _ in range(given.single // BLOCK):
-        spent[BARE] += timed(insert.insert_singly, bare, insert.rows(BLOCK))
+        if bare is not None:
+            spent[BARE] += timed(insert.insert_singly, bare, insert.rows(BLOCK))
         spent[OURS] += timed(one_by_one, noop.enqueue, calls(BLOCK))
     for _ in range(given.many):
-        spent[BARE_MANY] += timed(insert.insert_many, bare, insert.rows(BATCH))
+        if bare is not None:
+            spent[BARE_MANY] += timed(insert.insert_many, bare, insert.rows(BATCH))
         spent[OURS_MANY] += timed(noop.enqueue_many, calls(BATCH))
     each = given.single // CALLERS
     spent[THREADS] = timed(from_threads, noop.enqueue, [calls(each) for _ in range(CALLERS)])
@@ -64,7 +67,7 @@ def enqueue(given: argparse.Namespace) -> Answer:
     spent[COROUTINES] = timed(asyncio.run, from_coroutines(noop.aenqueue, crowd))
 
     seen = around.seen(time.process_time() - own)
-    stored, wanted = count_rows(ours.DATABASE, "select count(distinct id) from jobsworth_jobs"), next(numbers)
+    stored, wanted = ours.stored(), next(numbers)
     if stored != wanted:
         raise Broken(f"{stored} of {wanted} jobs were stored")
     ours.jobs.close()

@@ -15,7 +15,7 @@ import shutil
 import time
 from pathlib import Path
 
-from bench import process, sample
+from bench import process, sample, servers
 from bench.drain import moments_of, rate_of, wait_until_ran
 from bench.sample import Answer, Broken, Surroundings
 
@@ -54,23 +54,35 @@ async def finish(jobs: int) -> None:
 def template(given: argparse.Namespace) -> Path:
     """The folder with the store as it is before the measurement."""
     parent = Path(os.environ.get("BENCH_TEMPLATES", given.home))
-    made = parent / f"{given.waiting}-{given.finished}-{given.jobs}"
+    made = parent / f"{given.store}-{given.waiting}-{given.finished}-{given.jobs}"
     if not made.exists():
         build(given.waiting, given.finished, given.jobs)
-        made.mkdir(parents=True)
-        for part in given.home.glob("jobsworth.db*"):
-            shutil.move(part, made)
+        made.parent.mkdir(parents=True, exist_ok=True)
+        if servers.store() == "sqlite":
+            made.mkdir()
+            for part in given.home.glob("jobsworth.db*"):
+                shutil.move(part, made)
+        else:
+            servers.current().keep(made)
     return made
+
+
+def restore(made: Path, home: Path) -> None:
+    """Put the store in place."""
+    if servers.store() != "sqlite":
+        servers.current().restore(made)
+        return
+    for part in made.iterdir():
+        shutil.copy(part, home)
+    os.sync()  # the copy's own writing must not fall into the measurement
 
 
 def flat(given: argparse.Namespace) -> Answer:
     """The rate at which the measured jobs go, with the rest behind them."""
     from bench import ours
 
-    for part in template(given).iterdir():
-        shutil.copy(part, given.home)
-    os.sync()  # the copy's own writing must not fall into the measurement
-    before = ours.finished(ours.DATABASE)
+    restore(template(given), given.home)
+    before = ours.finished()
     if before != given.finished:
         raise Broken(f"{before} instead of {given.finished} jobs were finished beforehand")
     around, own = Surroundings(given.patience), time.process_time()
@@ -80,7 +92,7 @@ def flat(given: argparse.Namespace) -> Answer:
         wait_until_ran(given.jobs + min(given.waiting, 4 * SLOTS), worker, given.limit)
         seen = around.seen(process.cpu_seconds(worker.pid) + time.process_time() - own)
     moments = moments_of(given.jobs)
-    if ours.finished(ours.DATABASE) - before < given.jobs:
+    if ours.finished() - before < given.jobs:
         raise Broken("some of the jobs that ran are not stored as finished")
     return {"rate": rate_of(moments), **seen}
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from bench import noop, process, sample
+from bench import noop, process, sample, servers
 from bench.drain import wait_until_ran
 from bench.sample import Answer, Surroundings
 
@@ -34,14 +34,24 @@ def idle(given: argparse.Namespace) -> Answer:
     with process.running(ours.worker(4), {"BENCH_HOME": str(given.home)}, given.home / "worker.log") as worker:
         wait_until_ran(WARM_UP, worker, given.limit)
         time.sleep(given.rest)
+        asked = asked_per_second(given.seconds) if servers.store() != "sqlite" else {}
         around, own = Surroundings(given.patience), time.process_time()
-        began, used = time.monotonic(), process.cpu_seconds(worker.pid)
+        began, used, served = time.monotonic(), process.cpu_seconds(worker.pid), servers.cpu_seconds()
         time.sleep(given.seconds)
         used, took = process.cpu_seconds(worker.pid) - used, time.monotonic() - began
+        served = servers.cpu_seconds() - served
         seen = around.seen(used + time.process_time() - own)
         resident = process.resident_mib(worker.pid)
     assert noop.ticked() == WARM_UP
-    return {"cpu_percent": used / took * 100, "resident_mib": resident, "import_ms": importing, **seen}
+    shares = {"cpu_percent": used / took * 100, "server_percent": served / took * 100}
+    return {**shares, **asked, "resident_mib": resident, "import_ms": importing, **seen}
+
+
+def asked_per_second(seconds: float) -> Answer:
+    """What the idle worker asks its server. Counting makes the server slower, so it has a time of its own."""
+    with servers.current().questions() as asked:
+        time.sleep(seconds)
+        return {"queries": asked() / seconds}
 
 
 if __name__ == "__main__":

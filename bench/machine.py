@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sqlite3
 import subprocess
+import sys
 import time
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
 from bench.process import ROOT
+from bench.servers import Missing, find
+from bench.system import APART
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -52,9 +57,8 @@ def fsync_ms(folder: Path, times: int = 50) -> float:
         probe.unlink()
 
 
-def describe(folder: Path, distributions: list[str]) -> dict[str, str]:
+def describe(folder: Path) -> dict[str, str]:
     """Everything a reader needs to judge the figures."""
-    versions = ", ".join(f"{name} {version}" for name in distributions if (version := installed(name)))
     return {
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "commit": _git("rev-parse", "--short", "HEAD")
@@ -62,16 +66,29 @@ def describe(folder: Path, distributions: list[str]) -> dict[str, str]:
         "machine": f"{os.cpu_count()} cores, {_cpu_name()}, {_memory_gib():.0f} GiB, Linux {platform.release()}",
         "disk": f"{_file_system(folder)}, {fsync_ms(folder):.2f} ms per fsync",
         "python": f"{platform.python_implementation()} {platform.python_version()}, SQLite {sqlite3.sqlite_version}",
-        "versions": versions,
     }
 
 
+def versions(distributions: Iterable[str], programs: Iterable[str] = ()) -> str:
+    """Of what is there: packages, and programs as they say it themselves."""
+    found = [f"{name} {version}" for name in distributions if (version := installed(name))]
+    return ", ".join([*found, *filter(None, map(_said_version, programs))])
+
+
 def installed(distribution: str) -> str | None:
-    """Its version, or None."""
+    """Its version, or None. Also of what has a folder of its own."""
+    path = [*(str(folder) for folder in APART.glob("*")), *sys.path]
+    found = next(iter(metadata.distributions(name=distribution, path=path)), None)
+    return found.version if found else None
+
+
+def _said_version(program: str) -> str | None:
     try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
+        done = subprocess.run([find(program), "--version"], capture_output=True, text=True, check=True)
+    except (Missing, OSError, subprocess.CalledProcessError):
         return None
+    number = re.search(r"\d+(\.\d+)+", done.stdout)
+    return f"{program} {number[0]}" if number else None
 
 
 def _cpu_name() -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 import bench.noop
+from bench.servers import command, execute, store
 from bench.system import System, count, home_from_environment
-from jobsworth import Jobsworth
+from jobsworth import Jobsworth, State
 
 DATABASE = home_from_environment() / "jobsworth.db"
-jobs = Jobsworth(f"sqlite:///{DATABASE}")
+URL = os.environ.get("BENCH_URL") or f"sqlite:///{DATABASE}"
+jobs = Jobsworth(URL)
 CHUNK = 5_000
 
 
@@ -23,13 +25,18 @@ class Ours(System):
     """jobsworth worker."""
 
     distributions = ("jobsworth",)
-    profiles = {"default": "accepted jobs synced (synchronous=FULL), claims and endings not (NORMAL); uvloop"}
+    profiles = {
+        "default": {
+            "sqlite": "accepted jobs synced (synchronous=FULL), claims and endings not (NORMAL); uvloop",
+            "postgres": "psycopg, uvloop", "redis": "redis-py with hiredis, uvloop",
+        }[store()]
+    }  # fmt: skip
 
     def fill(self, jobs: int) -> None:
         put(range(jobs))
 
     def finished(self) -> int:
-        return finished(DATABASE)
+        return finished()
 
     def command(self) -> list[str]:
         return worker(self.slots)
@@ -42,9 +49,32 @@ def put(numbers: range, priority: int = 0) -> None:
         noop.options(priority=priority).enqueue_many([bench.noop.arguments(number) for number in some])
 
 
-def finished(database: Path) -> int:
-    """Completed jobs that have a result; state 4 is completed."""
-    return count(database, "select count(*) from jobsworth_jobs where state = 4 and result is not null")
+def finished() -> int:
+    """Completed jobs that have a result, as the store itself says; state 4 is completed."""
+    done = "state = 4 and result is not null"
+    if store() == "postgres":
+        return execute(f"select count(*) from jobsworth.jobs where {done}")
+    if store() == "redis":
+        return int(command("ZCARD", "{jobsworth}:done:4:bench")) if have_results() else 0
+    return count(DATABASE, f"select count(*) from jobsworth_jobs where {done}")
+
+
+def have_results() -> bool:
+    """Whether the newest completed jobs have theirs; records on Redis are nothing a stranger could read."""
+    reader = Jobsworth(URL)
+    try:
+        return all(job.result is not None for job in reader.find(queue="bench", states=(State.COMPLETED,), limit=100))
+    finally:
+        reader.close()
+
+
+def stored() -> int:
+    """All jobs there are, each once."""
+    if store() == "postgres":
+        return execute("select count(distinct id) from jobsworth.jobs")
+    if store() == "redis":
+        return int(command("GET", "{jobsworth}:seq"))
+    return count(DATABASE, "select count(distinct id) from jobsworth_jobs")
 
 
 def worker(slots: int) -> list[str]:

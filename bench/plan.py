@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SLOW_DISK_MS = 3.0
 
@@ -27,12 +27,18 @@ class Part:
     note: str
     figures: dict[str, str]
     samples: Callable[[bool], list[Sample]]
+    store: str = "sqlite"
+
+
+def row(system: str, profile: str, slots: int) -> str:
+    """What a system in one profile is called in a table."""
+    named = "" if profile in ("default", "normal") else f" {profile}"
+    return f"{system}{named}, {slots} slot{'s' if slots > 1 else ''}"
 
 
 def _drain(part: str, system: str, profile: str, slots: int, jobs: int, *, slow: bool = False) -> Sample:
-    named = "" if profile in ("default", "normal") else f" {profile}"
-    who = f"{system}{named}, {slots} slot{'s' if slots > 1 else ''}"
     disk = ("--slow-disk", str(SLOW_DISK_MS)) if slow else ()
+    who = row(system, profile, slots)
     return Sample(
         part, who, "drain", (system, "--profile", profile, "--slots", str(slots), "--jobs", str(jobs), *disk), system
     )
@@ -61,21 +67,61 @@ def _slow(quick: bool) -> list[Sample]:
     return [_drain("slow", system, profile, slots, jobs // few, slow=True) for system, profile, slots, jobs in wanted]
 
 
-def _flat(quick: bool) -> list[Sample]:
-    few, many, jobs = (100, 10_000, 2_000) if quick else (1_000, 1_000_000, 20_000)
-    wanted = [(SHALLOW, few, 0), (DEEP, many, 0), (HISTORY, few, many)]
-    return [
-        Sample(
-            "flat", who, "flat",
-            ("--waiting", str(waiting), "--finished", str(finished), "--jobs", str(jobs)), "jobsworth",
-        )
-        for who, waiting, finished in wanted
-    ]  # fmt: skip
+# Beside PostgreSQL and Redis: system, profile, slots, jobs. The peers as quick as they honestly go.
+ON_POSTGRES = [
+    ("jobsworth", "default", 4, 6_000), ("jobsworth", "default", 50, 30_000), ("jobsworth", "default", 100, 30_000),
+    ("turn", "normal", 4, 6_000), ("turn", "normal", 50, 30_000), ("lean", "normal", 100, 60_000),
+    ("pgqueuer", "quick", 4, 3_000), ("pgqueuer", "quick", 50, 20_000), ("pgqueuer", "quick", 100, 20_000),
+    ("chancy", "quick", 4, 2_000), ("chancy", "quick", 50, 5_000), ("chancy", "quick", 100, 8_000),
+    ("oban", "quick", 4, 2_000), ("oban", "quick", 50, 8_000), ("oban", "quick", 100, 8_000),
+    ("saq", "quick", 4, 1_000), ("saq", "quick", 50, 1_500),
+    ("procrastinate", "quick", 4, 600), ("procrastinate", "quick", 50, 600),
+]  # fmt: skip
+ON_REDIS = [
+    ("jobsworth", "default", 4, 12_000), ("jobsworth", "default", 50, 40_000), ("jobsworth", "default", 100, 40_000),
+    ("turn", "normal", 4, 12_000), ("turn", "normal", 50, 40_000), ("lean", "normal", 100, 100_000),
+    ("bullmq-node", "quick", 4, 20_000), ("bullmq-node", "quick", 50, 30_000),
+    ("bullmq", "quick", 4, 5_000), ("bullmq", "quick", 50, 5_000),
+    ("dramatiq", "default", 8, 6_000), ("dramatiq", "quick", 8, 6_000),
+    ("huey", "quick", 1, 6_000), ("huey", "quick", 10, 6_000),
+    ("saq", "quick", 4, 4_000), ("saq", "quick", 10, 4_000), ("saq", "quick", 50, 4_000),
+    ("arq", "quick", 4, 3_000), ("arq", "quick", 10, 4_000), ("arq", "quick", 50, 4_000),
+    ("taskiq", "quick", 4, 4_000), ("taskiq", "quick", 50, 5_000),
+    ("streaq", "quick", 16, 3_000), ("streaq", "quick", 50, 3_000),
+    ("celery", "solo", 1, 2_000), ("celery", "threads", 10, 2_000), ("celery", "prefork", 2, 2_000),
+    ("rq", "quick", 1, 1_000),
+]  # fmt: skip
 
 
-def _enqueue(quick: bool) -> list[Sample]:
-    size = ("--single", "200", "--many", "4") if quick else ("--single", "2000", "--many", "20")
-    return [Sample("enqueue", "enqueue", "enqueue", size, "jobsworth")]
+def _drains_on(part: str, wanted: list[tuple[str, str, int, int]]) -> Callable[[bool], list[Sample]]:
+    def made(quick: bool) -> list[Sample]:
+        few = 20 if quick else 1
+        return [_drain(part, system, profile, slots, jobs // few) for system, profile, slots, jobs in wanted]
+
+    return made
+
+
+def _flat(part: str) -> Callable[[bool], list[Sample]]:
+    def made(quick: bool) -> list[Sample]:
+        few, many, jobs = (100, 10_000, 2_000) if quick else (1_000, 1_000_000, 20_000)
+        wanted = [(SHALLOW, few, 0), (DEEP, many, 0), (HISTORY, few, many)]
+        return [
+            Sample(
+                part, who, "flat",
+                ("--waiting", str(waiting), "--finished", str(finished), "--jobs", str(jobs)), "jobsworth",
+            )
+            for who, waiting, finished in wanted
+        ]  # fmt: skip
+
+    return made
+
+
+def _enqueue(part: str) -> Callable[[bool], list[Sample]]:
+    def made(quick: bool) -> list[Sample]:
+        size = ("--single", "200", "--many", "4") if quick else ("--single", "2000", "--many", "20")
+        return [Sample(part, "enqueue", "enqueue", size, "jobsworth")]
+
+    return made
 
 
 def _slow_enqueue(quick: bool) -> list[Sample]:
@@ -84,14 +130,24 @@ def _slow_enqueue(quick: bool) -> list[Sample]:
     return [Sample("slow-enqueue", "enqueue", "enqueue", (*size, *disk), "jobsworth")]
 
 
-def _latency(quick: bool) -> list[Sample]:
-    jobs = ("--jobs", "4", "--warm-up", "1") if quick else ("--jobs", "100", "--warm-up", "5")
-    return [Sample("latency", who, "latency", (where, *jobs), "jobsworth") for who, where in WHERE.items()]
+def _latency(part: str) -> Callable[[bool], list[Sample]]:
+    def made(quick: bool) -> list[Sample]:
+        jobs = ("--jobs", "4", "--warm-up", "1") if quick else ("--jobs", "100", "--warm-up", "5")
+        return [Sample(part, who, "latency", (where, *jobs), "jobsworth") for who, where in WHERE.items()]
+
+    return made
 
 
-def _idle(quick: bool) -> list[Sample]:
-    size = ("--seconds", "1", "--rest", "0", "--imports", "1") if quick else ("--seconds", "30")
-    return [Sample("idle", IDLE, "idle", size, "jobsworth")]
+def _idle(part: str) -> Callable[[bool], list[Sample]]:
+    def made(quick: bool) -> list[Sample]:
+        size = ("--seconds", "1", "--rest", "0", "--imports", "1") if quick else ("--seconds", "30")
+        return [Sample(part, IDLE, "idle", size, "jobsworth")]
+
+    return made
+
+
+def _memory(quick: bool) -> list[Sample]:
+    return [Sample("redis-memory", MEMORY, "memory", ("--jobs", "2000" if quick else "100000"), "jobsworth")]
 
 
 def _wal(quick: bool) -> list[Sample]:
@@ -105,6 +161,7 @@ THREADS, COROUTINES = "enqueue() from 50 threads", "aenqueue() from 50 coroutine
 SHALLOW, DEEP, HISTORY = "1,000 waiting", "1,000,000 waiting", "1,000 waiting, 1,000,000 finished"
 WHERE = {"worker in the same process": "same", "worker in another process": "across"}
 IDLE, WAL = "jobsworth worker, 4 slots", "enqueueing and draining at full speed for 10 s"
+MEMORY = "jobsworth, 70 bytes of arguments and result"
 
 PARTS = {
     "drain": Part(
@@ -123,13 +180,13 @@ PARTS = {
         "The drain rate with much behind it",
         "20,000 jobs at 50 slots, the others in the same queue: half of them older but of lower priority.",
         {"rate": "jobs/s"},
-        _flat,
+        _flat("flat"),
     ),
     "enqueue": Part(
         "Storing jobs durably",
         "From one process, in turns with bare inserts into a plain table with one index (rows made beforehand).",
         {"rate": "jobs/s", "each_us": "µs each"},
-        _enqueue,
+        _enqueue("enqueue"),
     ),
     "slow-enqueue": Part(
         f"The same on a slower disk, simulated: every fsync takes {SLOW_DISK_MS:.0f} ms longer",
@@ -141,13 +198,13 @@ PARTS = {
         "From enqueue's return to the handler's start, on an idle system",
         "Milliseconds; 100 jobs a round, 20 to 400 ms apart.",
         {"p50": "p50", "p95": "p95", "p99": "p99"},
-        _latency,
+        _latency("latency"),
     ),
     "idle": Part(
         "An idle worker, and the import",
         "CPU over 30 s, in percent of one core; the quickest of nine imports in fresh interpreters.",
         {"cpu_percent": "CPU %", "resident_mib": "RSS MiB", "import_ms": "import jobsworth, ms"},
-        _idle,
+        _idle("idle"),
     ),
     "wal": Part(
         "The write-ahead log",
@@ -156,3 +213,32 @@ PARTS = {
         _wal,
     ),
 }
+
+
+def _on_server(store: str, wanted: list[tuple[str, str, int, int]]) -> dict[str, Part]:
+    """The parts that PostgreSQL and Redis have alike; their names begin with the store's."""
+    samples = {
+        "drain": _drains_on(f"{store}-drain", wanted), "flat": _flat(f"{store}-flat"),
+        "enqueue": _enqueue(f"{store}-enqueue"), "latency": _latency(f"{store}-latency"),
+        "idle": _idle(f"{store}-idle"),
+    }  # fmt: skip
+    parts = {f"{store}-{name}": replace(PARTS[name], samples=made, store=store) for name, made in samples.items()}
+    enqueue, idle = f"{store}-enqueue", f"{store}-idle"
+    calls = "From one process; a caller makes its next call when the last one has returned."
+    parts[enqueue] = replace(parts[enqueue], title="Storing jobs", note=calls)
+    idling = "CPU over 30 s, in percent of one core; what it asks its server, counted over another 30 s."
+    asked = {"cpu_percent": "CPU %", "server_percent": "server's CPU %", "queries": "queries/s"}
+    asked["resident_mib"] = "RSS MiB"
+    parts[idle] = replace(parts[idle], title="An idle worker", note=idling, figures=asked)
+    return parts
+
+
+PARTS.update(_on_server("postgres", ON_POSTGRES))
+PARTS.update(_on_server("redis", ON_REDIS))
+PARTS["redis-memory"] = Part(
+    "Memory of Redis per job",
+    "All that belongs to it, indexes and keys included, over 100,000 jobs.",
+    {"waiting_bytes": "bytes, waiting", "finished_bytes": "bytes, finished"},
+    _memory,
+    "redis",
+)

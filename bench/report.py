@@ -11,7 +11,7 @@ from typing import Any
 from bench.plan import PARTS
 from bench.targets import Found, Verdict, judge
 
-BEGIN, END = "<!-- figures: written by bench/run.py --write -->", "<!-- end of figures -->"
+BEGIN, END = "<!-- figures on {}: written by bench/run.py --write -->", "<!-- end of figures on {} -->"
 
 Record = Mapping[str, Any]  # part, who, round, answer
 
@@ -72,7 +72,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
     rows = []
     for verdict in verdicts:
         target = verdict.target
-        percent = target.against is not None and not target.unit
+        percent = bool(target.against) and not target.unit
         values = [value * 100 for value in verdict.values] if percent else verdict.values
         unit = " %" if percent else f" {target.unit}" if target.unit else ""
         bound = target.least if target.least is not None else target.most or 0.0
@@ -81,6 +81,11 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
         word = "PASS" if verdict.passed else "short"
         rows.append([target.what, wanted, spread(values) + unit, word])
     return table(["what", "target", "measured", ""], rows)
+
+
+def of_store(store: str, records: Sequence[Record]) -> list[Record]:
+    """Those of the parts that are measured on it."""
+    return [record for record in records if PARTS[record["part"]].store == store]
 
 
 def document(facts: Mapping[str, str], records: Sequence[Record]) -> str:
@@ -112,8 +117,9 @@ def save(path: Path, facts: Mapping[str, str], records: Sequence[Record]) -> Non
     path.write_text(json.dumps({"facts": dict(facts), "records": list(records)}, indent=1) + "\n")
 
 
-def write_into(results: Path, text: str) -> None:
-    """Replace the figures in RESULTS.md; what people wrote around them stays."""
-    before, _, rest = results.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    results.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+def write_into(results: Path, store: str, text: str) -> None:
+    """Replace a store's figures in RESULTS.md; what people wrote around them, and those of other stores, stay."""
+    begin, end = BEGIN.format(store), END.format(store)
+    before, _, rest = results.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    results.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")

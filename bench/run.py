@@ -24,19 +24,35 @@ sys.path.insert(0, str(HERE.parent))
 from bench import machine, report  # noqa: E402
 from bench.plan import PARTS, Sample  # noqa: E402
 from bench.process import environment  # noqa: E402
+from bench.servers import STORES  # noqa: E402
 
-LIMIT = 600.0  # seconds a sample may take
-DISTRIBUTIONS = [
-    "jobsworth", "msgspec", "huey", "quebec", "Django", "django-tasks-db", "dbos", "soniq", "localqueue",
-    "persist-queue", "litequeue", "apsw", "uvloop",
-]  # fmt: skip
+LIMIT = 1_800.0  # seconds a sample may take: making the stores with a million jobs is part of one
+DISTRIBUTIONS = {
+    "sqlite": [
+        "jobsworth", "msgspec", "huey", "quebec", "Django", "django-tasks-db", "dbos", "soniq", "localqueue",
+        "persist-queue", "litequeue", "apsw", "uvloop",
+    ],
+    "postgres": [
+        "jobsworth", "msgspec", "psycopg", "procrastinate", "pgqueuer", "chancy", "saq", "oban", "asyncpg", "uvloop",
+    ],
+    "redis": [
+        "jobsworth", "msgspec", "redis", "hiredis", "celery", "dramatiq", "rq", "arq", "saq", "taskiq", "taskiq-redis",
+        "streaq", "huey", "bullmq", "uvloop",
+    ],
+}  # fmt: skip
+PROGRAMS = {"sqlite": [], "postgres": ["postgres"], "redis": ["redis-server", "node"]}
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="bench/run.py", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--only", default="", metavar="PART,...", help=f"only these parts of: {', '.join(PARTS)}")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="PART,...",
+        help=f"only these parts, or all of a store: {', '.join([*STORES, *PARTS])}",
+    )
     parser.add_argument(
         "--against", default="", metavar="NAME,...", help="only these systems, jobsworth always included"
     )
@@ -48,9 +64,9 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="where the raw figures go (bench/results/<date>.json)")
     parser.add_argument("--seed", type=int, default=1, help="of the shuffling")
     given = parser.parse_args(arguments)
-    unknown = [name for name in _names(given.only) if name not in PARTS]
+    unknown = [name for name in _names(given.only) if name not in {*PARTS, *STORES}]
     if unknown:
-        parser.error(f"no part is called {', '.join(unknown)}; there are {', '.join(PARTS)}")
+        parser.error(f"no part is called {', '.join(unknown)}; there are {', '.join([*STORES, *PARTS])}")
     return given
 
 
@@ -62,7 +78,10 @@ def samples(given: argparse.Namespace) -> list[Sample]:
     """What one round takes, in the order of the report."""
     parts = _names(given.only) or list(PARTS)
     systems = {"jobsworth", *_names(given.against)}
-    every = [sample for part in PARTS if part in parts for sample in PARTS[part].samples(given.quick)]
+    every = [
+        sample for name, part in PARTS.items() if name in parts or part.store in parts
+        for sample in part.samples(given.quick)
+    ]  # fmt: skip
     return [sample for sample in every if not given.against or sample.system in systems]
 
 
@@ -70,7 +89,7 @@ def take(sample: Sample, work: Path, patience: float) -> dict[str, Any]:
     """Run one sample in an empty folder; its answer, or why there is none."""
     home = Path(tempfile.mkdtemp(prefix=f"{sample.part}-", dir=work))
     argv = [sys.executable, "-m", f"bench.{sample.module}", *sample.arguments]
-    argv += ["--home", str(home), "--patience", str(patience)]
+    argv += ["--store", PARTS[sample.part].store, "--home", str(home), "--patience", str(patience)]
     extra = {"BENCH_TICKS": str(home / "ticks"), "BENCH_TEMPLATES": str(work / "templates")}
     try:
         done = subprocess.run(
@@ -117,24 +136,34 @@ def said(part: str, answer: dict[str, Any]) -> str:
     return ", ".join(f"{name} {report.number(v) if isinstance(v, float) else v}" for name, v in shown.items())
 
 
+def document(store: str, facts: dict[str, str], records: list[dict[str, Any]]) -> str:
+    """What is said of one store."""
+    mine = report.of_store(store, records)
+    server = STORES[store]
+    told = {"server": server.about} if server else {}
+    versions = machine.versions(DISTRIBUTIONS[store], PROGRAMS[store])
+    return report.document({**facts, **told, "versions": versions, "load": report.load(mine)}, mine)
+
+
 def main(arguments: Sequence[str]) -> int:
     if not sys.platform.startswith("linux"):
         print("the benchmark reads CPU and memory from /proc, so it runs on Linux only", file=sys.stderr)
         return 2
     given = options(arguments)
     given.work.mkdir(parents=True, exist_ok=True)
-    facts = machine.describe(given.work, DISTRIBUTIONS)
+    facts = machine.describe(given.work)
     try:
         records = measure(given)
     finally:
         shutil.rmtree(given.work / "templates", ignore_errors=True)
-    text = report.document({**facts, "load": report.load(records)}, records)
-    print(text)
+    texts = {store: document(store, facts, records) for store in STORES if report.of_store(store, records)}
+    print("\n".join(texts.values()))
     raw = given.json or HERE / "results" / f"{facts['date'].replace(' ', '-').replace(':', '')}.json"
     report.save(raw, facts, records)
     print(f"raw figures: {raw}", file=sys.stderr)
     if given.write:
-        report.write_into(HERE / "RESULTS.md", text)
+        for store, text in texts.items():
+            report.write_into(HERE / "RESULTS.md", store, text)
     return 1 if any("broken" in record["answer"] for record in records) else 0
 
 

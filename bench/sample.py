@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import machine
+from bench import machine, servers
 
 Answer = dict[str, Any]
 
@@ -31,6 +31,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """With the options every sample has."""
     made = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     made.add_argument("--home", type=Path, required=True, help="an empty folder on a real disk")
+    made.add_argument("--store", choices=list(servers.STORES), default="sqlite", help="where the jobs are kept")
     made.add_argument("--patience", type=float, default=0.0, help="seconds to wait for a quiet machine")
     made.add_argument("--limit", type=float, default=120.0, help="seconds after which it is given up")
     return made
@@ -42,12 +43,13 @@ def answer(options: argparse.ArgumentParser, measure: Callable[[argparse.Namespa
     os.environ["BENCH_HOME"] = str(given.home)
     os.environ.setdefault("BENCH_TICKS", str(given.home / "ticks"))
     try:
-        found = measure(given)
+        with servers.running(given.store, given.home):
+            found = measure(given)
     except ModuleNotFoundError as missing:
         if missing.name is None or "." in missing.name:
             raise  # a package that is there but broken must not pass for one that is not
         found = {"absent": f"{missing.name} is not installed"}
-    except Absent as what:
+    except (Absent, servers.Missing) as what:
         found = {"absent": str(what)}
     except Broken as why:
         found = {"broken": str(why)}
@@ -55,14 +57,17 @@ def answer(options: argparse.ArgumentParser, measure: Callable[[argparse.Namespa
 
 
 class Surroundings:
-    """What else the machine did during a measurement. `mine` is the CPU time the measurement itself used."""
+    """What else the machine did during a measurement. `mine` is the CPU time the measurement itself used; its
+    server's is added."""
 
     def __init__(self, patience: float) -> None:
         self._quiet = machine.wait_for_quiet(patience)
         self._busy, self._stolen, self._began = machine.busy_seconds(), machine.stolen_seconds(), time.monotonic()
+        self._server = servers.cpu_seconds()
 
     def seen(self, mine: float) -> Answer:
         took = time.monotonic() - self._began
+        mine += servers.cpu_seconds() - self._server
         others = max(0.0, machine.busy_seconds() - self._busy - mine)
         stolen = machine.stolen_seconds() - self._stolen
         return {"quiet": self._quiet, "others": others / took, "stolen": stolen / took}

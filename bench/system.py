@@ -15,19 +15,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from bench.servers import store
+
+# By store (bench/servers.py).
 PLACES = {
-    "jobsworth": "bench.ours",
-    "turn": "bench.limits.turn",
-    "lean": "bench.limits.lean",
-    "huey": "bench.peers.huey",
-    "quebec": "bench.peers.quebec",
-    "django": "bench.peers.django",
-    "dbos": "bench.peers.dbos",
-    "soniq": "bench.peers.soniq",
-    "localqueue": "bench.peers.localqueue",
-    "persistqueue": "bench.peers.persistqueue",
-    "litequeue": "bench.peers.litequeue",
-}
+    "sqlite": {
+        "jobsworth": "bench.ours", "turn": "bench.limits.turn", "lean": "bench.limits.lean",
+        "huey": "bench.peers.huey", "quebec": "bench.peers.quebec", "django": "bench.peers.django",
+        "dbos": "bench.peers.dbos", "soniq": "bench.peers.soniq", "localqueue": "bench.peers.localqueue",
+        "persistqueue": "bench.peers.persistqueue", "litequeue": "bench.peers.litequeue",
+    },
+    "postgres": {
+        "jobsworth": "bench.ours", "turn": "bench.limits.turn_postgres", "lean": "bench.limits.lean_postgres",
+        "procrastinate": "bench.peers.procrastinate", "pgqueuer": "bench.peers.pgqueuer",
+        "chancy": "bench.peers.chancy", "saq": "bench.peers.saq", "oban": "bench.peers.oban",
+    },
+    "redis": {
+        "jobsworth": "bench.ours", "turn": "bench.limits.turn_redis", "lean": "bench.limits.lean_redis",
+        "celery": "bench.peers.celery", "dramatiq": "bench.peers.dramatiq", "rq": "bench.peers.rq",
+        "arq": "bench.peers.arq", "saq": "bench.peers.saq", "taskiq": "bench.peers.taskiq",
+        "streaq": "bench.peers.streaq", "huey": "bench.peers.huey_redis", "bullmq": "bench.peers.bullmq",
+        "bullmq-node": "bench.peers.bullmq_node",
+    },
+}  # fmt: skip
+# Where bench/install_apart.sh puts the packages that cannot share one environment: a folder for each list in apart/.
+APART = Path(sys.prefix) / "apart"
 
 
 class System(ABC):
@@ -70,8 +82,11 @@ class System(ABC):
 
 
 def load(name: str, home: Path, profile: str, slots: int) -> System:
-    """The system of that name. ModuleNotFoundError when its package is not installed."""
-    made = importlib.import_module(PLACES[name]).SYSTEM(home, profile, slots)
+    """The system of that name on this sample's store. ModuleNotFoundError when its package is not installed."""
+    if (APART / name).is_dir():
+        sys.path.insert(0, str(APART / name))
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(APART / name), os.environ.get("PYTHONPATH", "")])
+    made = importlib.import_module(PLACES[store()][name]).SYSTEM(home, profile, slots)
     assert isinstance(made, System)
     return made
 

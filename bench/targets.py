@@ -13,12 +13,15 @@ from bench.plan import (
     DEEP,
     HISTORY,
     IDLE,
+    ON_POSTGRES,
+    ON_REDIS,
     OURS,
     OURS_MANY,
     SHALLOW,
     THREADS,
     WAL,
     WHERE,
+    row,
 )  # fmt: skip
 
 Key = tuple[str, str, str]  # part, who, figure
@@ -27,11 +30,11 @@ Found = Mapping[Key, Mapping[int, float]]  # round -> value
 
 @dataclass(frozen=True)
 class Target:
-    """`figure`, or its ratio to `against`, must be at least `least` or at most `most`."""
+    """`figure`, or its ratio to the largest of `against`, must be at least `least` or at most `most`."""
 
     what: str
     figure: Key
-    against: Key | None = None
+    against: tuple[Key, ...] = ()
     least: float | None = None
     most: float | None = None
     unit: str = ""
@@ -56,37 +59,82 @@ def _rate(who: str, part: str = "drain") -> Key:
 
 
 def _enqueue_targets(part: str, where: str) -> list[Target]:
-    each, bare = (part, OURS, "each_us"), (part, BARE, "each_us")
-    one_by_one, threads, coroutines = _rate(OURS, part), _rate(THREADS, part), _rate(COROUTINES, part)
+    each, bare = (part, OURS, "each_us"), ((part, BARE, "each_us"),)
     return [
         Target(f"enqueue(), time of a bare INSERT + COMMIT{where}", each, bare, most=1.3, unit="×"),
         Target(
-            f"enqueue_many(1,000), of executemany{where}", _rate(OURS_MANY, part), _rate(BARE_MANY, part), least=0.4
+            f"enqueue_many(1,000), of executemany{where}", _rate(OURS_MANY, part), (_rate(BARE_MANY, part),), least=0.4
         ),
+        *_shared_targets(part, where),
+    ]
+
+
+def _shared_targets(part: str, where: str = "") -> list[Target]:
+    one_by_one, threads, coroutines = (_rate(OURS, part),), _rate(THREADS, part), _rate(COROUTINES, part)
+    return [
         Target(f"50 threads, times one by one{where}", threads, one_by_one, least=4, unit="×"),
         Target(f"50 coroutines, times one by one{where}", coroutines, one_by_one, least=4, unit="×"),
     ]
 
 
+def _server_targets(store: str) -> list[Target]:
+    """What is wanted of PostgreSQL and of Redis alike."""
+    drain, flat, latency, idle = (f"{store}-{part}" for part in ("drain", "flat", "latency", "idle"))
+    limits = [("turn", 4, 1 / 2), ("turn", 50, 1 / 2), ("lean", 100, 1 / 3)]
+    return [
+        *(
+            Target(
+                f"drain, {slots} slots, of the {loop} loop",
+                _rate(f"jobsworth, {slots} slots", drain), (_rate(f"{loop}, {slots} slots", drain),), least=least,
+            )
+            for loop, slots, least in limits
+        ),
+        Target("drain with 1,000,000 waiting, of 1,000", _rate(DEEP, flat), (_rate(SHALLOW, flat),), least=0.9),
+        Target("drain with 1,000,000 finished, of none", _rate(HISTORY, flat), (_rate(SHALLOW, flat),), least=0.9),
+        *_shared_targets(f"{store}-enqueue"),
+        Target("start after enqueue, other process, p50", (latency, _ACROSS, "p50"), most=3, unit="ms"),
+        Target("start after enqueue, other process, p99", (latency, _ACROSS, "p99"), most=15, unit="ms"),
+        Target("idle worker, CPU of one core", (idle, IDLE, "cpu_percent"), most=0.5, unit="%"),
+        Target("idle worker, queries per second", (idle, IDLE, "queries"), most=5),
+    ]  # fmt: skip
+
+
+def _peers(part: str, *systems: str, slots: int | None = None) -> tuple[Key, ...]:
+    """The rates of these systems, as they are in the plan, with so many slots where that is given."""
+    wanted = ON_POSTGRES if part == "postgres-drain" else ON_REDIS
+    return tuple(
+        _rate(row(system, profile, many), part) for system, profile, many, _ in wanted
+        if system in systems and slots in (None, many)
+    )  # fmt: skip
+
+
+def _times(what: str, part: str, least: float, *systems: str, slots: int = 50, equal: bool = False) -> Target:
+    """The drain rate as a multiple of the quickest of these; `equal`: with the same number of slots."""
+    others = _peers(part, *systems, slots=slots if equal else None)
+    title = f"drain, {slots} slots, times {what}"
+    return Target(title, _rate(f"jobsworth, {slots} slots", part), others, least=least, unit="×")
+
+
+RESULTS_IN_PYTHON = ("celery", "dramatiq", "rq", "arq", "saq", "taskiq", "streaq", "huey", "bullmq")
 _SAME, _ACROSS = WHERE
 TARGETS = (
-    Target("drain, 4 slots, of the turn loop", _rate("jobsworth, 4 slots"), _rate("turn, 4 slots"), least=0.5),
-    Target("drain, 50 slots, of the turn loop", _rate("jobsworth, 50 slots"), _rate("turn, 50 slots"), least=0.5),
-    Target("drain, 100 slots, of the lean loop", _rate("jobsworth, 100 slots"), _rate("lean, 100 slots"), least=0.4),
+    Target("drain, 4 slots, of the turn loop", _rate("jobsworth, 4 slots"), (_rate("turn, 4 slots"),), least=0.5),
+    Target("drain, 50 slots, of the turn loop", _rate("jobsworth, 50 slots"), (_rate("turn, 50 slots"),), least=0.5),
+    Target("drain, 100 slots, of the lean loop", _rate("jobsworth, 100 slots"), (_rate("lean, 100 slots"),), least=0.4),
     Target(
         "drain, 50 slots, times Huey with fsync",
-        _rate("jobsworth, 50 slots"), _rate("huey fsync, 1 slot"), least=60, unit="×",
+        _rate("jobsworth, 50 slots"), (_rate("huey fsync, 1 slot"),), least=60, unit="×",
     ),
     Target(
         "drain, 50 slots, times Huey with fsync, simulated slower disk",
-        _rate("jobsworth, 50 slots", "slow"), _rate("huey fsync, 1 slot", "slow"), least=60, unit="×",
+        _rate("jobsworth, 50 slots", "slow"), (_rate("huey fsync, 1 slot", "slow"),), least=60, unit="×",
     ),
     Target(
         "drain, 50 slots, times Huey without fsync",
-        _rate("jobsworth, 50 slots"), _rate("huey nofsync, 1 slot"), least=3, unit="×",
+        _rate("jobsworth, 50 slots"), (_rate("huey nofsync, 1 slot"),), least=3, unit="×",
     ),
-    Target("drain with 1,000,000 waiting, of 1,000", _rate(DEEP, "flat"), _rate(SHALLOW, "flat"), least=0.9),
-    Target("drain with 1,000,000 finished, of none", _rate(HISTORY, "flat"), _rate(SHALLOW, "flat"), least=0.9),
+    Target("drain with 1,000,000 waiting, of 1,000", _rate(DEEP, "flat"), (_rate(SHALLOW, "flat"),), least=0.9),
+    Target("drain with 1,000,000 finished, of none", _rate(HISTORY, "flat"), (_rate(SHALLOW, "flat"),), least=0.9),
     *_enqueue_targets("enqueue", ""),
     *_enqueue_targets("slow-enqueue", ", simulated slower disk"),
     Target("start after enqueue, same process, p50", ("latency", _SAME, "p50"), most=2, unit="ms"),
@@ -96,6 +144,18 @@ TARGETS = (
     Target("import jobsworth", ("idle", IDLE, "import_ms"), most=100, unit="ms"),
     Target("write-ahead log under load", ("wal", WAL, "peak_mib"), most=64, unit="MiB"),
     Target("write-ahead log 10 s after", ("wal", WAL, "rest_mib"), most=4, unit="MiB"),
+    *_server_targets("postgres"),
+    _times("Procrastinate", "postgres-drain", 50, "procrastinate"),
+    _times("Chancy", "postgres-drain", 4, "chancy"),
+    _times("Oban (py)", "postgres-drain", 4, "oban"),
+    _times("PgQueuer, equal slots", "postgres-drain", 1, "pgqueuer", slots=4, equal=True),
+    _times("PgQueuer, equal slots", "postgres-drain", 1, "pgqueuer", equal=True),
+    _times("PgQueuer, equal slots", "postgres-drain", 1, "pgqueuer", slots=100, equal=True),
+    *_server_targets("redis"),
+    _times("Celery at its quickest", "redis-drain", 30, "celery"),
+    _times("the quickest Python peer that stores results", "redis-drain", 8, *RESULTS_IN_PYTHON),
+    _times("BullMQ on Node, equal slots", "redis-drain", 2, "bullmq-node", slots=4, equal=True),
+    _times("BullMQ on Node, equal slots", "redis-drain", 2, "bullmq-node", equal=True),
 )  # fmt: skip
 
 
@@ -104,11 +164,17 @@ def judge(found: Found) -> list[Verdict]:
     verdicts = []
     for target in TARGETS:
         figures = found.get(target.figure, {})
-        if target.against is None:
+        if not target.against:
             values = list(figures.values())
         else:
-            others = found.get(target.against, {})
+            others = _largest([found.get(key, {}) for key in target.against])
             values = [value / others[number] for number, value in figures.items() if number in others]
         if values:
             verdicts.append(Verdict(target, values))
     return verdicts
+
+
+def _largest(several: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """In each round the largest."""
+    rounds = {number for values in several for number in values}
+    return {number: max(values[number] for values in several if number in values) for number in rounds}

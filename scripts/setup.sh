@@ -15,11 +15,12 @@ say() { printf '%s\n' "$*" >&2; }
 case $what in
     dev)   sources=pyproject.toml;                          set -- --editable . --group dev ;;
     demo)  sources=pyproject.toml;                          set -- --editable '.[photos]' ;;
-    bench) sources='pyproject.toml bench/requirements.txt'; set -- --editable . --requirement bench/requirements.txt ;;
+    bench) sources='pyproject.toml bench/requirements.txt bench/install_apart.sh bench/apart/*'
+           set -- --editable . --requirement bench/requirements.txt ;;
     *)     say "setup: \"$what\" is not one of dev, demo, bench"; exit 2 ;;
 esac
 
-# shellcheck disable=SC2086  # a list of names without blanks
+# shellcheck disable=SC2086  # a list of names without blanks, and a pattern
 wanted=$(pwd; cat $sources scripts/setup.sh | cksum)
 note="$venv/.jobsworth-$what"
 
@@ -68,4 +69,5 @@ say "setup: installing what \"$what\" needs into $venv (a minute or so the first
 pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check --no-input "$@" </dev/null; }
 pip install --upgrade 'pip>=25.1'       # the first that reads dependency groups
 pip install "$@"
+if [ "$what" = bench ]; then bench/install_apart.sh "$venv"; fi
 printf '%s\n' "$wanted" >"$note"

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from servers import required
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
 from bench import report  # noqa: E402
 from bench.plan import PARTS  # noqa: E402
+from bench.servers import STORES, Missing, find  # noqa: E402
 from bench.targets import TARGETS, Target, Verdict, judge  # noqa: E402
 
 FIGURE, OTHER = ("drain", "jobsworth, 4 slots", "rate"), ("drain", "turn, 4 slots", "rate")
@@ -22,9 +26,49 @@ FIGURE, OTHER = ("drain", "jobsworth, 4 slots", "rate"), ("drain", "turn, 4 slot
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
 def test_a_small_run_measures_its_parts_and_breaks_nowhere(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    parts = set(PARTS) - {"slow", "slow-enqueue"}  # the same again, but in need of a C compiler
+    on_sqlite = {name for name, part in PARTS.items() if part.store == "sqlite"}
+    parts = on_sqlite - {"slow", "slow-enqueue"}  # the same again, but in need of a C compiler
+    run_small(parts, tmp_path / "work", out)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
+@pytest.mark.parametrize("store", ["postgres", "redis"])
+def test_a_small_run_starts_servers_of_its_own_and_ends_them(store: str, tmp_path: Path) -> None:
+    pytest.importorskip(
+        f"jobsworth.engines.{store}", reason=f"NOT TESTED: no engine for {store} here", exc_type=ImportError
+    )
+    find_or_skip(store)
+    parts = {f"{store}-{name}" for name in ("drain", "flat", "enqueue", "idle")}
+    parts |= {"redis-memory"} & set(PARTS) if store == "redis" else set()
+    with tempfile.TemporaryDirectory() as reachable:  # pytest's own folder is closed to the user PostgreSQL runs as
+        Path(reachable).chmod(0o711)
+        run_small(parts, Path(reachable) / "work", tmp_path / "figures.json")
+        left = [path for path in Path("/proc").glob("[0-9]*/cwd") if str(folder_of(path)).startswith(reachable)]
+    assert left == []
+
+
+def folder_of(link: Path) -> Path | None:
+    try:
+        return link.readlink()
+    except OSError:  # it has ended, or is another user's
+        return None
+
+
+def find_or_skip(store: str) -> None:
+    kind = STORES[store]
+    assert kind is not None
+    try:
+        find(kind.program)
+    except Missing as missing:
+        if required():
+            raise
+        pytest.skip(f"NOT TESTED: {missing}")
+
+
+def run_small(parts: set[str], work: Path, out: Path) -> None:
+    """Jobsworth and the turn loop, once; every figure is there and nothing is left over."""
     command = [sys.executable, str(ROOT / "bench" / "run.py"), "--quick", "--against", "turn"]
-    command += ["--only", ",".join(parts), "--work", str(tmp_path / "work"), "--json", str(out)]
+    command += ["--only", ",".join(sorted(parts)), "--work", str(work), "--json", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr
     records = json.loads(out.read_text())["records"]
@@ -32,12 +76,12 @@ def test_a_small_run_measures_its_parts_and_breaks_nowhere(tmp_path: Path) -> No
     for record in records:
         assert set(PARTS[record["part"]].figures) <= set(record["answer"]), record
     assert "### Targets" in done.stdout
-    assert list((tmp_path / "work").iterdir()) == []
+    assert list(work.iterdir()) == []
 
 
 def test_every_target_names_a_figure_that_a_part_measures() -> None:
     for target in TARGETS:
-        for part, who, figure in (key for key in (target.figure, target.against) if key):
+        for part, who, figure in (target.figure, *target.against):
             assert figure in PARTS[part].figures
             if not part.endswith("enqueue"):  # whose rows are made by one sample
                 assert who in {sample.who for sample in PARTS[part].samples(False)}
@@ -51,9 +95,31 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert verdict.passed
 
 
+def test_a_ratio_to_several_is_the_ratio_to_the_quickest_of_a_round() -> None:
+    target = next(each for each in TARGETS if len(each.against) > 1)
+    slow, quick = target.against[:2]
+    found = {target.figure: {1: 80.0, 2: 80.0}, slow: {1: 1.0, 2: 40.0}, quick: {1: 10.0}}
+    verdict = next(each for each in judge(found) if each.target is target)
+    assert list(verdict.values) == [8.0, 2.0]
+
+
+def test_figures_are_written_for_one_store_and_leave_the_others(tmp_path: Path) -> None:
+    results = tmp_path / "RESULTS.md"
+    results.write_text((ROOT / "bench" / "RESULTS.md").read_text())
+    report.write_into(results, "sqlite", "old figures")
+    before = results.read_text()
+    report.write_into(results, "redis", "new figures")
+    after = results.read_text()
+    assert "old figures" in after
+    assert after.count("new figures") == 1
+    assert [line for line in before.splitlines() if line.startswith("#")] == [
+        line for line in after.splitlines() if line.startswith("#")
+    ]
+
+
 def test_a_missed_target_is_said_to_be_short() -> None:
     table = report.verdict_table([
-        Verdict(Target("a rate", FIGURE, OTHER, least=0.5), [0.4, 0.49, 0.9]),
+        Verdict(Target("a rate", FIGURE, (OTHER,), least=0.5), [0.4, 0.49, 0.9]),
         Verdict(Target("a wait", FIGURE, most=2, unit="ms"), [1.9]),
     ])  # fmt: skip
     first, second = table.splitlines()[2:]
