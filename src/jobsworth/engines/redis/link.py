@@ -10,7 +10,6 @@ import functools
 import importlib
 import socket
 import threading
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +21,6 @@ from .url import Address
 CONNECT_TIMEOUT = 3.0  # seconds
 ANSWER_TIMEOUT = 10.0  # seconds
 KEPT = 8  # idle connections
-TRUSTED = 0.2  # seconds after its last use during which a connection is not looked at before it is used
 # They only look: sending them again is right. All others may have run, and are the caller's to repeat: an enqueue is
 # idempotent by its jobs' ids and an ending is fenced, but a lost receipt or claim would be told wrongly or given twice.
 _HARMLESS = frozenset({"hear", "read", "list", "walk", "figures", "arrivals", "workers"})
@@ -36,7 +34,7 @@ class Link:
         self.address = address
         self.prefix = prefix(namespace).encode()
         self._lock = threading.Lock()
-        self._idle: list[tuple[Any, float]] = []
+        self._idle: list[Any] = []
         self._moved: tuple[str, int] | None = None  # the node of a cluster that keeps our keys
         self._closed = 0  # how often; a connection from before is not kept
 
@@ -54,7 +52,7 @@ class Link:
         with self._lock:
             idle, self._idle = self._idle, []
             self._closed += 1
-        for connection, _ in idle:
+        for connection in idle:
             connection.disconnect()
 
     def _ask(
@@ -90,16 +88,16 @@ class Link:
     def _take(self) -> Any:
         while True:
             try:
-                connection, since = self._idle.pop()
+                connection = self._idle.pop()
             except IndexError:
                 return self.connect()
-            if time.monotonic() - since < TRUSTED or _is_quiet(connection):
+            if _is_quiet(connection):  # one that was cut meanwhile must not cost anybody a call
                 return connection
             connection.disconnect()
 
     def _give_back(self, connection: Any, closed: int) -> None:
         if closed == self._closed and len(self._idle) < KEPT:
-            self._idle.append((connection, time.monotonic()))
+            self._idle.append(connection)
         else:
             connection.disconnect()
 
