@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _TICK = os.sysconf("SC_CLK_TCK")
+_prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None  # looked up before any fork
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -20,6 +24,12 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**here, "PYTHONPATH": os.pathsep.join(paths), **extra}
 
 
+def ends_with_me(how: signal.Signals) -> Callable[[], object]:
+    """Between fork and exec: the child is sent this when its parent ends, however that ends."""
+    assert _prctl is not None  # run.py has refused other systems
+    return functools.partial(_prctl, 1, int(how))  # 1: PR_SET_PDEATHSIG
+
+
 class Running(subprocess.Popen[bytes]):
     """A process whose output goes to a file."""
 
@@ -27,8 +37,9 @@ class Running(subprocess.Popen[bytes]):
         self._log = log
         with log.open("ab") as out:
             super().__init__(
-                list(argv), env=environment(extra), stdout=out, stderr=out, start_new_session=True, cwd=log.parent
-            )
+                list(argv), env=environment(extra), stdout=out, stderr=out, start_new_session=True, cwd=log.parent,
+                preexec_fn=ends_with_me(signal.SIGKILL),
+            )  # fmt: skip
 
     def last_words(self) -> str:
         """The end of what it wrote, in one line."""

@@ -7,7 +7,6 @@ Every system in a part has the same one with the same settings; they are written
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import pwd
 import shutil
@@ -27,8 +26,6 @@ class Missing(Exception):
     """A server's program is not on this machine."""
 
 
-_prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up here: between fork and exec is no time for it
-_PDEATHSIG = 1
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/local/bin", "/usr/sbin")  # beside PATH; of several the last
 
 
@@ -73,7 +70,7 @@ class Server:
         with self._log.open("ab") as log:
             self._process = started = subprocess.Popen(
                 self._command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self._folder,
-                start_new_session=True, preexec_fn=self._end_with_me, **self._user(),
+                start_new_session=True, preexec_fn=process.ends_with_me(self.politely), **self._user(),
             )  # fmt: skip
         until = time.monotonic() + 300  # a Redis with much to read takes its time
         while not self._answers():
@@ -127,16 +124,16 @@ class Server:
     def _user(self) -> dict[str, Any]:
         return {}
 
-    def _end_with_me(self) -> None:
-        _prctl(_PDEATHSIG, int(self.politely))
-
 
 class Postgres(Server):
     """Durable: an answered commit is on the disk."""
 
     program = "postgres"
     politely = signal.SIGINT  # "fast": does not wait for its clients
-    about = "PostgreSQL: fsync and synchronous_commit on, shared_buffers 512 MB, max_wal_size 4 GB, else its defaults"
+    about = (
+        "PostgreSQL: fsync and synchronous_commit on, shared_buffers 512 MB, max_wal_size 4 GB, else its defaults; "
+        "VACUUM ANALYZE and CHECKPOINT after filling"
+    )
     _settings = {
         "listen_addresses": "127.0.0.1", "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on",
         "shared_buffers": "512MB", "max_wal_size": "4GB", "max_connections": "200", "lc_messages": "C",
@@ -209,7 +206,9 @@ class Redis(Server):
     """What it acknowledged in its last second may be lost in a power cut: the same for everybody."""
 
     program = "redis-server"
-    about = "Redis: appendonly yes, appendfsync everysec, no snapshots, else its defaults"
+    about = (
+        "Redis: appendonly yes, appendfsync everysec, no snapshots, else its defaults; its file rewritten after filling"
+    )
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)

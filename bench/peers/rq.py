@@ -30,9 +30,9 @@ class Rq(System):
     }
 
     def fill(self, jobs: int) -> None:
-        extra = {"serializer": JSONSerializer} if self.profile == "quick" else {}
+        serializer = JSONSerializer if self.profile == "quick" else None
         with Redis.from_url(url()) as client:
-            queue = Queue("default", connection=client, **extra)
+            queue = Queue("default", connection=client, serializer=serializer)
             for start in range(0, jobs, CHUNK):
                 some = range(start, min(jobs, start + CHUNK))
                 queue.enqueue_many(
