@@ -8,7 +8,7 @@ export PHOTOS
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup servers test check lint types imports format demo bench fire wheel clean
+.PHONY: help setup servers test check lint types imports format demo bench fire mutants wheel clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ bench:  ## measure beside the peers in one run, in an environment of its own
 
 fire: setup servers  ## the fire tests, longer: real processes killed, stopped and starved
 	@JOBSWORTH_FIRE=long $(BIN)/python -m pytest -m fire --timeout=1800 $(ARGS)
+
+mutants: setup servers  ## break one promise at a time and see that the tests notice (ARGS="redis" for some)
+	@$(BIN)/python scripts/mutants.py $(ARGS)
 
 wheel: setup  ## build the wheel into dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

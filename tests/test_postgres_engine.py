@@ -329,3 +329,14 @@ def test_an_engine_can_be_asked_what_a_worker_has_claimed_lately(database: str) 
     assert door.end(early, Succeeded(None))
     assert [claim.lease for claim in finish(engine.recall("w1", 600))] == [late.lease]
     finish(engine.close())
+
+
+def test_the_servers_clock_alone_counts(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program whose clock is an hour ahead schedules for the right moment all the same."""
+    engine = _engine(_with(database, "schema=clocked"))
+    true = time.time
+    monkeypatch.setattr(time, "time", lambda: true() + 3600)
+    finish(engine.enqueue([[new_job(delay=0.2)]]))
+    monkeypatch.undo()
+    until(lambda: finish(engine.turn("w", [], WANTED, lease=30)).claims, within=5)
+    finish(engine.close())

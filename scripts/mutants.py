@@ -1,0 +1,182 @@
+"""Break one promise at a time in a copy of the source, and see that the tests notice. A mutant that lives is a failure.
+
+make mutants                 all of them
+make mutants ARGS="redis"    those whose name begins so
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SQLITE = "tests/test_engines.py -k TestSqliteEngine"
+POSTGRES = "tests/test_postgres_engine.py -k TestPostgresEngine"
+REDIS = "tests/test_redis_engine.py -k TestRedisEngine"
+LIFE, SETTLING, SQL = "engines/sqlite/life.py", "engines/sqlite/intake.py", "engines/postgres/migrations/0001_start.sql"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """In `path` (below src/jobsworth) every `old` becomes `new`; then `tests` (pytest's arguments) must fail."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = (
+    # deciding
+    Mutant(
+        "lifecycle: one attempt too many", "lifecycle.py",
+        "errors >= claim.max_attempts", "errors > claim.max_attempts", "tests/test_lifecycle.py",
+    ),
+    Mutant(
+        "lifecycle: a cancelled job is tried again", "lifecycle.py",
+        "State.SCHEDULED, word, State.CANCELLED, delay", "State.SCHEDULED, word, State.SCHEDULED, delay",
+        "tests/test_lifecycle.py",
+    ),
+    Mutant(
+        "lifecycle: a crash is never the last", "lifecycle.py",
+        "if crashes >= retry.max_crashes", "if crashes > retry.max_crashes", "tests/test_lifecycle.py",
+    ),
+    # SQLite
+    Mutant(
+        "sqlite: endings without a fence", LIFE,
+        "AND fence = ending.value ->> 1 AND", "AND", SQLITE,
+    ),
+    Mutant(
+        "sqlite: heartbeats without a fence", LIFE,
+        'RENEW = "UPDATE jobsworth_jobs SET lease_until = ? WHERE seq = ? AND fence = ?',
+        'RENEW = "UPDATE jobsworth_jobs SET lease_until = ? WHERE seq = ? AND (fence = ? OR 1)', SQLITE,
+    ),
+    Mutant(
+        "sqlite: progress without a fence", LIFE,
+        'version = version + 1"\n    " WHERE seq = ? AND fence = ? AND state > 1',
+        'version = version + 1"\n    " WHERE seq = ? AND (fence = ? OR 1) AND state > 1', SQLITE,
+    ),
+    Mutant(
+        "sqlite: a request to stop is overlooked", LIFE,
+        "ending.if_cancelling if code == CODES[State.CANCELLING] else ending.target", "ending.target", SQLITE,
+    ),
+    Mutant("sqlite: paused queues are served", LIFE, "each.queue not in paused and", "", SQLITE),
+    Mutant("sqlite: a full queue takes more", SETTLING, "if waiting > room:", "if waiting > room + 1:", SQLITE),
+    Mutant("sqlite: a lease never runs out", LIFE, "OR lease_until <= ?", "OR lease_until <= ? - 1e9", SQLITE),
+    # PostgreSQL
+    Mutant(
+        "postgres: endings without a fence", SQL,
+        "job.seq = ending.seq AND job.fence = ending.fence AND", "job.seq = ending.seq AND", POSTGRES,
+    ),
+    Mutant(
+        "postgres: failures without a fence", SQL,
+        "job.seq = v_end.seq AND job.fence = v_end.fence AND", "job.seq = v_end.seq AND", POSTGRES,
+    ),
+    Mutant(
+        "postgres: progress without a fence", SQL,
+        "job.seq = sign.seq AND job.fence = sign.fence AND", "job.seq = sign.seq AND", POSTGRES,
+    ),
+    Mutant(
+        "postgres: an ended job is ended again", SQL,
+        "AND job.state + 0 IN (2, 3)\n        RETURNING ending.place", "\n        RETURNING ending.place", POSTGRES,
+    ),
+    Mutant(
+        "postgres: a request to stop is overlooked", SQL,
+        "CASE WHEN v_job.state = 3 THEN v_end.if_cancelling ELSE v_end.target END", "v_end.target", POSTGRES,
+    ),
+    Mutant("postgres: paused queues are served", SQL, "AND known.paused", "AND false", POSTGRES),
+    Mutant("postgres: a full queue takes more", SQL, "> v_room.size\n", "> v_room.size + 1\n", POSTGRES),
+    Mutant(
+        "postgres: two live jobs of one key", SQL,
+        "v_job.state > 3 AND v_job.key IS NOT NULL AND EXISTS", "false AND EXISTS", POSTGRES,
+    ),
+    Mutant(
+        "postgres: a poison job takes company along", SQL,
+        "v_crashed := v_found > 0;", "v_crashed := false;", POSTGRES,
+    ),
+    Mutant(
+        "postgres: a client's clock", "engines/postgres/engine.py",
+        "return None if self._clock is None else self._clock()",
+        "return __import__('time').time() if self._clock is None else self._clock()",
+        "tests/test_postgres_engine.py -k clock",
+    ),
+    # Redis
+    Mutant("redis: endings without a fence", "engines/redis/lua/plain.lua", "fence == given and", "", REDIS),
+    Mutant("redis: failures without a fence", "engines/redis/lua/settle.lua", "job.fence ~= ending[2] or", "", REDIS),
+    Mutant("redis: heartbeats without a fence", "engines/redis/lua/ear.lua", "fence == told[i][2] and", "", REDIS),
+    Mutant(
+        "redis: a request to stop is overlooked", "engines/redis/lua/settle.lua",
+        "job.state == CANCELLING and ending[4] or ending[3]", "ending[3]", REDIS,
+    ),
+    # the worker
+    Mutant(
+        "worker: endings are forgotten before they are written", "worker/office.py",
+        "        answer = await self._ask(endings, want)\n",
+        "        self._unsettled = []\n        answer = await self._ask(endings, want)\n", "tests/test_worker_outages.py",
+    ),
+    Mutant(
+        "worker: the second ending of a run counts too", "worker/shop.py",
+        "if self.runs.pop(run.key, None) is None:", "if self.runs.pop(run.key, None) is Ellipsis:",
+        "tests/test_worker.py",
+    ),
+    Mutant(
+        "worker: heartbeats stop while a job runs", "worker/office.py",
+        "        pulses = [Pulse(run.claim.lease, run.context.untold()) for run in runs]\n", "        pulses = []\n",
+        "tests/test_worker.py",
+    ),
+)  # fmt: skip
+
+
+def attempt(mutant: Mutant) -> str:
+    """What became of it: "caught", "LIVES", or why it could not be made."""
+    with tempfile.TemporaryDirectory(prefix="jobsworth-mutant-") as folder:
+        copy = Path(folder) / "src"
+        shutil.copytree(ROOT / "src", copy, ignore=shutil.ignore_patterns("__pycache__"))
+        path = copy / "jobsworth" / mutant.path
+        text = path.read_text(encoding="utf-8")
+        if mutant.old not in text:
+            return f"CANNOT BE MADE: {mutant.path} does not say {mutant.old!r} any more"
+        path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+        argv = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            *mutant.tests.split(" -k ", 1)[:1],
+        ]
+        if " -k " in mutant.tests:
+            argv += ["-k", mutant.tests.split(" -k ", 1)[1]]
+        environment = {**os.environ, "PYTHONPATH": str(copy), "HISTORIES": "1"}
+        done = subprocess.run(  # noqa: S603 (our own tests)
+            argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False
+        )
+    if done.returncode == 1 and " failed" in done.stdout:
+        return "caught"
+    return "LIVES" if done.returncode == 0 else f"NOT TESTED: {done.stdout.strip().splitlines()[-1:]}"
+
+
+def main(names: list[str]) -> int:
+    """Try every mutant whose name begins like one of `names`; 1 if one of them was not caught."""
+    chosen = [mutant for mutant in MUTANTS if not names or mutant.name.startswith(tuple(names))]
+    escaped = 0
+    for number, mutant in enumerate(chosen, 1):
+        began = time.monotonic()
+        fate = attempt(mutant)
+        escaped += fate != "caught"
+        print(f"{number:2}/{len(chosen)} {fate:7} {mutant.name} ({time.monotonic() - began:.0f} s)", flush=True)  # noqa: T201
+    print(f"{len(chosen) - escaped} of {len(chosen)} were caught")  # noqa: T201
+    return 1 if escaped or not chosen else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
