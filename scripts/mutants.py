@@ -119,7 +119,8 @@ MUTANTS = (
     Mutant(
         "worker: endings are forgotten before they are written", "worker/office.py",
         "        answer = await self._ask(endings, want)\n",
-        "        self._unsettled = []\n        answer = await self._ask(endings, want)\n", "tests/test_worker_outages.py",
+        "        self._unsettled = []\n        answer = await self._ask(endings, want)\n",
+        "tests/test_worker_outages.py",
     ),
     Mutant(
         "worker: the second ending of a run counts too", "worker/shop.py",
