@@ -270,7 +270,6 @@ def test_idle_connections_to_a_server_that_has_restarted_are_not_used(own: Redis
     add(engine, new_job(id="a"))
     own.kill()
     own.start()
-    engine._link._idle = [(connection, 0.0) for connection, _ in engine._link._idle]  # as if idle for long
     add(engine, new_job(id="b"))
     assert finish(engine.count(Where())) == 1
     finish(engine.close())
