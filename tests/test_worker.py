@@ -45,7 +45,7 @@ from jobsworth.errors import (
     MoveRefused,
     WaitTimeout,
 )
-from jobsworth.events import AttemptEnded, EngineBack, EngineLost, Event, Fault, Stuck
+from jobsworth.events import AttemptEnded, EngineBack, EngineLost, Event, Fault, LeaseTaken, Stuck
 from jobsworth.worker.upkeep import Upkeep
 from waiting import until
 
@@ -265,7 +265,7 @@ def test_a_thread_stuck_in_a_call_loses_its_job_and_its_slot_is_replaced(jobs: J
     def quick() -> str:
         return "ran"
 
-    with jobs.worker(lease=5, listener=heard.append):
+    with jobs.worker(lease=5, listener=heard.append) as worker:
         first = stuck.enqueue()
         assert first.wait(10).state is State.FAILED
         assert words(first) == ["timed_out"]
@@ -278,7 +278,11 @@ def test_a_thread_stuck_in_a_call_loses_its_job_and_its_slot_is_replaced(jobs: J
             third.result(0.3)
         free.set()
         assert third.result(10) == "ran"
+        until(lambda: not +worker._shop._left_behind)  # both have come back
     assert sum(isinstance(event, Stuck) for event in heard) == 2
+    # What they came back with counted for nothing: their jobs had ended before.
+    assert sum(isinstance(event, AttemptEnded) for event in heard) == 4
+    assert not any(isinstance(event, LeaseTaken) for event in heard)
 
 
 def test_a_stuck_thread_that_comes_back_after_the_worker_ended_disturbs_nobody(jobs: Jobsworth) -> None:
