@@ -130,7 +130,7 @@ MUTANTS = (
     Mutant(
         "worker: heartbeats stop while a job runs", "worker/office.py",
         "        pulses = [Pulse(run.claim.lease, run.context.untold()) for run in runs]\n", "        pulses = []\n",
-        "tests/test_worker.py",
+        "tests/fire/test_kills.py -k blocks_the_loop",
     ),
 )  # fmt: skip
 
