@@ -315,22 +315,6 @@ def test_an_interrupted_caller_leaves_no_connection_in_a_transaction(database: s
     finish(engine.close())
 
 
-def test_an_engine_can_be_asked_what_a_worker_has_claimed_lately(database: str) -> None:
-    clock = ManualClock()
-    engine = PostgresEngine(database, where="the test's server", schema="recalled", doorbell=False, clock=clock)
-    door = Door(engine, clock, finish)
-    early = door.take(id="early", worker="w1")
-    clock.advance(60)
-    late = door.take(id="late", worker="w1", args=b"x" * 10_000)
-    door.take(id="another's", worker="w2")
-    assert [claim.lease for claim in finish(engine.recall("w1", 5))] == [late.lease]
-    assert finish(engine.recall("w1", 5))[0].args == late.args
-    assert {claim.lease.job_id for claim in finish(engine.recall("w1", 600))} == {"early", "late"}
-    assert door.end(early, Succeeded(None))
-    assert [claim.lease for claim in finish(engine.recall("w1", 600))] == [late.lease]
-    finish(engine.close())
-
-
 def test_the_servers_clock_alone_counts(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program whose clock is an hour ahead schedules for the right moment all the same."""
     engine = _engine(_with(database, "schema=clocked"))

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.conformance import EngineContract, twin_of
-from jobsworth.conformance.door import Door, Run, finish, new_job
+from jobsworth.conformance.door import Run, finish, new_job
 from jobsworth.engine import Engine, Pulse, Want, Where, WorkerCard
 from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
@@ -573,19 +573,3 @@ def test_of_very_many_ended_jobs_the_longest_ended_are_deleted(
     # What is looked for among too many to list is found by walking them all.
     assert finish(engine.count(Where(states=completed, task="send"))) == 230
     assert [job.id for job in finish(engine.find(Where(states=completed, limit=2)))] == ["j299", "j298"]
-
-
-def test_an_engine_can_be_asked_what_a_worker_has_claimed_lately(own: Redis) -> None:
-    clock = ManualClock()
-    engine = RedisEngine(own.url, clock=clock)
-    door = Door(engine, clock, finish)
-    early = door.take(id="early", worker="w1")
-    clock.advance(60)
-    late = door.take(id="late", worker="w1", args=b"x" * 10_000)
-    door.take(id="another's", worker="w2")
-    assert [claim.lease for claim in finish(engine.recall("w1", 5))] == [late.lease]
-    assert finish(engine.recall("w1", 5))[0].args == late.args
-    assert {claim.lease.job_id for claim in finish(engine.recall("w1", 600))} == {"early", "late"}
-    assert door.end(early, Succeeded(None))
-    assert [claim.lease for claim in finish(engine.recall("w1", 600))] == [late.lease]
-    finish(engine.close())

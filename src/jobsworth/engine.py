@@ -18,9 +18,12 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from .errors import QueueFull
-from .job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Progress, Receipt, State, WorkerId
+from .job import Attempt, CancelRequest, Claim, Job, JobId, Lease, NewJob, Progress, Receipt, State, WorkerId
 from .lifecycle import Move, Settlement
 
+CARD_LEASES = 3  # a worker's card outlives its last pulse by this many leases
+HISTORY = 50  # attempts kept per job, the newest, beside the one that is read off the job itself
+RATE_WINDOW = 60.0  # seconds over which in_rate and out_rate are counted
 T = TypeVar("T")
 # Statements and their parameters, one after another; each is sent the rows it brought. Knows no connection: whoever
 # holds one, of whichever colour, runs them.
@@ -281,6 +284,20 @@ class Engine(Protocol):
 
     async def doctor(self) -> list[tuple[str, str, str]]:
         """Findings as (level, subject, text); level is ok, warn or error. Prints the durability achieved."""
+        ...
+
+
+def kept_attempts(job: Job) -> tuple[Attempt, ...]:
+    """Those of a whole job's attempts that are kept apart: not the one that succeeded, which is read off the job."""
+    return (job.attempts[:-1] if job.state is State.COMPLETED else job.attempts)[-HISTORY:]
+
+
+@runtime_checkable
+class Recalls(Protocol):
+    """What an engine can do besides whose answers may be lost on the way."""
+
+    async def recall(self, worker: WorkerId, within: float) -> list[Claim]:
+        """What `worker` has claimed within the last so many seconds and still holds. Changes nothing."""
         ...
 
 

@@ -99,7 +99,7 @@ def settle(claim: Claim, outcome: Outcome, retry: Retry, draw: Callable[[], floa
             return Settlement(lease, State.SCHEDULED, "snoozed", State.CANCELLED, delay, True, progress=progress)
         case Stopped(reason, expired, progress):
             why = Failure("Expired", "it was not started in time", "expired") if expired else None
-            why = why or Failure("Cancelled", reason or "cancelled", "cancelled")
+            why = why or cancelled(reason)
             word = "expired" if expired else "cancelled"
             return Settlement(
                 lease, State.CANCELLED, word, State.CANCELLED, refund=expired, failure=why, progress=progress
@@ -153,6 +153,11 @@ def refuse_held(jobs: Iterable[Job]) -> None:
     for job in jobs:
         if job.state in HELD:
             raise MoveRefused(f"job {job.id} is {job.state.value}: a worker holds it", hint="move it when it has ended")
+
+
+def cancelled(reason: str | None) -> Failure:
+    """What a job shows that was stopped because somebody asked."""
+    return Failure("Cancelled", reason or "cancelled", "cancelled")
 
 
 def gives_up(settlement: Settlement) -> bool:

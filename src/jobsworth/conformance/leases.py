@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobsworth.engine import Heard, WorkerCard
+from jobsworth.engine import Heard, Recalls, WorkerCard
 from jobsworth.job import CancelRequest, Claim, Progress, State
 from jobsworth.outcome import Failed, Lost, Released, Succeeded
 
@@ -228,3 +228,21 @@ class Leases(Hall):
         assert not door.end(stale, Failed(BROKEN))
         assert door.pulse(stale, progress=HALF, card=WorkerCard(id="sleeper")).lost == [stale.lease.job_id]
         assert door.find() == before
+
+    # asked what a worker holds
+
+    def test_an_engine_that_recalls_knows_what_a_worker_has_claimed_lately(self, door: Door) -> None:
+        engine = door.engine
+        if not isinstance(engine, Recalls):
+            pytest.skip("this engine loses no answers on the way")
+        early = door.take(id="early", worker="w1")
+        door.clock.advance(60)
+        late = door.take(id="late", worker="w1", args=b"x" * 10_000)
+        door.take(id="another's", worker="w2")
+        before = door.find()
+        [recalled] = door.run(engine.recall("w1", 5))
+        assert (recalled.lease, recalled.args) == (late.lease, late.args)
+        assert {claim.lease.job_id for claim in door.run(engine.recall("w1", 600))} == {"early", "late"}
+        assert door.find() == before
+        assert door.end(early, Succeeded(None))
+        assert [claim.lease for claim in door.run(engine.recall("w1", 600))] == [late.lease]

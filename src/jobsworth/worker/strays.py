@@ -7,10 +7,8 @@ handed back, at no cost to the job.
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
-from jobsworth.engine import Engine
-from jobsworth.job import Claim, WorkerId
+from jobsworth.engine import Engine, Recalls
+from jobsworth.job import WorkerId
 from jobsworth.lifecycle import settle
 from jobsworth.outcome import Released
 from jobsworth.retry import Retry
@@ -21,15 +19,6 @@ from .shop import Ending
 LATE = 15.0  # seconds for which a statement that was given up may still be carried out
 EVERY = 1.0  # seconds between looks meanwhile
 MARGIN = 5.0  # seconds by which a claim may look older than the turn that made it
-
-
-@runtime_checkable
-class Recalls(Protocol):
-    """What an engine can do whose answers may be lost on the way."""
-
-    async def recall(self, worker: WorkerId, within: float) -> list[Claim]:
-        """What `worker` has claimed within the last so many seconds and still holds. Changes nothing."""
-        ...
 
 
 class Strays:

@@ -18,7 +18,18 @@ from msgspec.structs import replace
 
 from jobsworth.bell import Bell
 from jobsworth.clock import Clock, system_clock
-from jobsworth.engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Turn, Want, Where, WorkerCard
+from jobsworth.engine import (
+    CARD_LEASES,
+    Heard,
+    Pulse,
+    QueueSettings,
+    QueueStatus,
+    SchemaVersion,
+    Turn,
+    Want,
+    Where,
+    WorkerCard,
+)
 from jobsworth.errors import BadOption, QueueFull
 from jobsworth.job import (
     FINAL,
@@ -27,7 +38,6 @@ from jobsworth.job import (
     PENDING,
     CancelRequest,
     Claim,
-    Failure,
     Job,
     JobId,
     Lease,
@@ -36,12 +46,10 @@ from jobsworth.job import (
     State,
     WorkerId,
 )
-from jobsworth.lifecycle import Move, Settlement, refuse_held
+from jobsworth.lifecycle import Move, Settlement, cancelled, refuse_held
 
 from . import figures
 from .table import Row, Table, as_claim
-
-CARD_LEASES = 3  # a worker's card outlives its last pulse by this many leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +207,7 @@ class MemoryEngine:
         if target is State.COMPLETED:
             changes |= {"result": ending.result, "failure": None}
         if target is State.CANCELLED:
-            changes["failure"] = ending.failure or _cancelled(job.cancel_reason)
+            changes["failure"] = ending.failure or cancelled(job.cancel_reason)
         self._table.write(row, now, **changes)
         if ending.forward is not None and target is ending.target:
             # A full queue must not lose it: the job it stands for has already been given up.
@@ -271,7 +279,7 @@ class MemoryEngine:
             changes |= {"cancel_requested": True, "cancel_reason": reason}
             row.cancel_grace = row.cancel_grace if move.grace is None else move.grace
         if target is State.CANCELLED:
-            changes |= {"finished_at": now, "failure": _cancelled(move.reason)}
+            changes |= {"finished_at": now, "failure": cancelled(move.reason)}
         if move.renews:
             changes |= self._renewed(row, now + max(move.delay, 0.0))
         self._table.write(row, now, **changes)
@@ -390,7 +398,3 @@ def _born(new: NewJob, now: float) -> Job:
         finished_at=now if dead else None,
         expires_at=new.expires_at if new.expires is None else now + new.expires, failure=new.failure,
     )  # fmt: skip
-
-
-def _cancelled(reason: str | None) -> Failure:
-    return Failure("Cancelled", reason or "cancelled", "cancelled")

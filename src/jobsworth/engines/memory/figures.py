@@ -6,12 +6,10 @@ from collections import Counter
 
 from msgspec.structs import replace
 
-from jobsworth.engine import QueueStatus, WorkerCard
+from jobsworth.engine import RATE_WINDOW, QueueStatus, WorkerCard
 from jobsworth.job import LIVE, Job, State
 
 from .table import tally
-
-RATE_WINDOW = 60.0  # seconds over which in_rate and out_rate are counted
 
 
 def brief(status: QueueStatus) -> QueueStatus:

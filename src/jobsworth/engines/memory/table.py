@@ -14,10 +14,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from jobsworth.engine import Where
+from jobsworth.engine import HISTORY, Where, kept_attempts
 from jobsworth.job import HELD, LIVE, Attempt, Claim, Failure, Job, JobId, Lease, State, WorkerId
-
-HISTORY = 50  # attempts kept per job
 
 
 @dataclass(slots=True)
@@ -75,7 +73,7 @@ class Table:
         taken = job.state in LIVE and job.key is not None and (job.task, job.key) in self._keys
         if job.id in self.rows or taken:
             return False
-        history = list(job.attempts[:-1] if job.state is State.COMPLETED else job.attempts)[-HISTORY:]
+        history = list(kept_attempts(job))
         row = self.rows[job.id] = Row(replace(job, attempts=()), next(self._seqs), history=history)
         self._index(row)
         return True

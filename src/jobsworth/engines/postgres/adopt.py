@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...job import Attempt, Job, JobId, State
+from ...engine import kept_attempts
+from ...job import Job, JobId
 from .desk import Ask, jobs_from
 from .rows import ADOPTED, JOB_COLUMNS, adopted_row, recorded
 
-HISTORY = 50  # recorded attempts kept per job, as in @remember
 SCAN = f"SELECT {JOB_COLUMNS} FROM @jobs WHERE seq > %s ORDER BY seq LIMIT %s"
 _COLUMNS = ", ".join(name for name, _ in ADOPTED)
 _VALUES = ", ".join(
@@ -45,17 +45,12 @@ def adopt(ask: Ask, jobs: Sequence[Job]) -> list[JobId]:
         if job.id in new:
             seq, fence = new.pop(job.id)
             adopted.append(job.id)
-            past = _kept(job)
+            past = kept_attempts(job)
             # Below the fence its next lease will have, in their order.
             records += [(seq, fence - len(past) + place, *recorded(each)) for place, each in enumerate(past)]
     if records:
         ask(RECORD, _turned(records))
     return adopted
-
-
-def _kept(job: Job) -> tuple[Attempt, ...]:
-    """The attempts that are kept apart: not the one that succeeded, which is read off the job. The newest."""
-    return (job.attempts[:-1] if job.state is State.COMPLETED else job.attempts)[-HISTORY:]
 
 
 def _turned(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

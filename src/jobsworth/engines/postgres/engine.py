@@ -18,7 +18,19 @@ import psycopg
 
 from ...bell import Bell
 from ...clock import Clock
-from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Script, Turn, Want, Where, WorkerCard
+from ...engine import (
+    CARD_LEASES,
+    Heard,
+    Pulse,
+    QueueSettings,
+    QueueStatus,
+    SchemaVersion,
+    Script,
+    Turn,
+    Want,
+    Where,
+    WorkerCard,
+)
 from ...errors import QueueFull
 from ...job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
@@ -33,7 +45,6 @@ from .names import DEFAULT, checked, named
 
 T = TypeVar("T")
 TRIES = 8  # of a transaction that another one was in the way of
-CARD_LEASES = 3  # a worker's card runs out after so many leases without a pulse
 SIZE = "SELECT pg_total_relation_size('@jobs') + pg_total_relation_size('@attempts')"
 _engines: weakref.WeakSet[PostgresEngine] = weakref.WeakSet()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ...engine import QueueStatus, WorkerCard
+from ...engine import RATE_WINDOW, QueueStatus, WorkerCard
 from ...job import State
 from .desk import Ask, workers
 from .rows import STATES, text
@@ -76,13 +76,13 @@ def _whole(ask: Ask, name: str, paused: bool, cards: list[WorkerCard], now: floa
     arrived = _one(
         ask(
             "SELECT count(*) FROM @jobs WHERE seq >= @first_since(%s) AND queue = %s AND created_at >= %s",
-            (now - 60, name, now - 60),
+            (now - RATE_WINDOW, name, now - RATE_WINDOW),
         )
     )
     ended = _one(
         ask(
             "SELECT count(*) FROM @jobs WHERE state > 3 AND state IN (4, 5, 6) AND queue = %s AND finished_at >= %s",
-            (name, now - 60),
+            (name, now - RATE_WINDOW),
         )
     )
     return msgspec.structs.replace(

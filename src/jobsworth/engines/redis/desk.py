@@ -14,9 +14,9 @@ import msgspec
 
 from ...engine import Where
 from ...job import FINAL, HELD, Job, JobId, State, storable
-from ...lifecycle import Move
+from ...lifecycle import Move, cancelled
 from .keys import PLACE, SUFFIXES
-from .record import CODES, MOMENT, as_text, cancelled, job_from, place_of
+from .record import CODES, MOMENT, as_text, job_from, place_of
 from .where import fits, is_exact, may_change, may_fit, states_of, words_of
 
 PAGE = 500  # jobs looked at, or changed, at a time

@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 
-from ...engine import QueueStatus, WorkerCard
+from ...engine import RATE_WINDOW, QueueStatus, WorkerCard
 from ...job import LIVE, State
 from .desk import PAGE
 from .keys import PLACE
 from .record import CARD, MOMENT, STATES
 
-RATE_WINDOW = 60.0  # seconds over which in_rate and out_rate are counted
 EXACT_BELOW = 1_000  # jobs of a line up to which the oldest is looked up among all of them
 MOST_ARRIVALS = 2_000  # jobs that came lately up to which they are counted; beyond, the newest so many tell the rate
 QUEUES_AT_ONCE = 50

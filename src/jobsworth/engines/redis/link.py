@@ -61,7 +61,7 @@ class Link:
         theirs = _exceptions(self.address.shown)
         for last_try in (False, True):
             closed = self._closed
-            connection = self._take()
+            connection = self._take(theirs)
             try:
                 answer = _exchange(connection, words, known, ring, theirs)
             except theirs.MovedError as exc:  # nothing was done there
@@ -85,13 +85,13 @@ class Link:
                 return answer
         raise AssertionError("unreachable")
 
-    def _take(self) -> Any:
+    def _take(self, theirs: Any) -> Any:
         while True:
             try:
                 connection = self._idle.pop()
             except IndexError:
                 return self.connect()
-            if _is_quiet(connection):  # one that was cut meanwhile must not cost anybody a call
+            if _is_quiet(connection, theirs):  # one that was cut meanwhile must not cost anybody a call
                 return connection
             connection.disconnect()
 
@@ -180,11 +180,11 @@ def _heard(connection: Any, theirs: Any) -> None:
         return
 
 
-def _is_quiet(connection: Any) -> bool:
+def _is_quiet(connection: Any, theirs: Any) -> bool:
     """True for a connection that is open and says nothing, as it should."""
     try:
         return not connection.can_read(0)
-    except Exception:  # noqa: BLE001 (whatever is wrong with it: it is made anew)
+    except (theirs.RedisError, OSError):  # whatever is wrong with it: it is made anew
         return False
 
 

@@ -17,7 +17,10 @@ from typing import Any
 
 import msgspec
 
+from ...engine import HISTORY as HISTORY_KEPT
+from ...engine import kept_attempts
 from ...job import HELD, Attempt, Claim, Failure, Job, Lease, NewJob, Progress, State
+from ...lifecycle import cancelled
 from .keys import PLACE
 
 FORM = 1  # of this layout
@@ -26,7 +29,6 @@ STATES = (
 )  # fmt: skip
 CODES = {state: code for code, state in enumerate(STATES)}
 INLINE = 4096  # bytes of `more` and `args` above which claims and endings do not rewrite them
-HISTORY_KEPT = 50  # attempts kept per job
 
 # state, form, flags, fence, version, attempt, errors, crashes, updated, run_at, started, finished; then the lengths of
 # worker, progress, result, failure, reason
@@ -193,7 +195,7 @@ def parts_of(job: Job) -> tuple[bytes, bytes, bytes, list[bytes]]:
     result, more = job.result or b"", more_of(job)
     names = [job.queue.encode(), job.task.encode(), (job.key or "").encode()]
     apart = more + job.args if len(more) + len(job.args) > INLINE else b""
-    past = [_past(each) for each in _recorded(job)]
+    past = [_past(each) for each in kept_attempts(job)]
     signs = ((job.result is not None, RESULT), (job.cancel_reason is not None, REASON), (apart, APART),
              (past, HISTORY), (job.cancel_requested, ASKED))  # fmt: skip
     told = (worker, progress.encode(), result, failure.encode(), reason)
@@ -208,11 +210,6 @@ def parts_of(job: Job) -> tuple[bytes, bytes, bytes, list[bytes]]:
         _or_nan(job.expires_at), math.nan,
     )  # fmt: skip
     return hot + b"".join(told), cold + b"".join(names) + (b"" if apart else more + job.args), apart, past
-
-
-def _recorded(job: Job) -> tuple[Attempt, ...]:
-    """The attempts that are kept apart: not the one that succeeded, which is read off the job. The newest."""
-    return (job.attempts[:-1] if job.state is State.COMPLETED else job.attempts)[-HISTORY_KEPT:]
 
 
 def _past(attempt: Attempt) -> bytes:
@@ -232,11 +229,6 @@ def place_of(record: bytes) -> bytes:
         return b""
     at = HOT.size + sum(HOT.unpack_from(record)[12:])
     return record[at : at + PLACE]
-
-
-def cancelled(reason: str | None) -> Failure:
-    """What a job shows that was stopped because somebody asked."""
-    return Failure("Cancelled", reason or "cancelled", "cancelled")
 
 
 def _split(record: bytes, at: int, lengths: list[Any]) -> tuple[list[bytes], int]:

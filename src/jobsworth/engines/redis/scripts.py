@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 
+from ...engine import CARD_LEASES
 from . import keys, record
 
-CARD_LEASES = 3  # a worker's card outlives its last pulse by this many leases
 PROMOTED = 1000  # scheduled jobs made ready per turn, so that a million due at once hold nobody up
 
 # What each script is made of, itself aside.

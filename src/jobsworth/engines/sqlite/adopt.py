@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from ...job import Attempt, Job, JobId, State
+from ...engine import kept_attempts
+from ...job import Job, JobId
 from .desk import jobs_from
 from .intake import INLINE_BYTES, PAYLOAD, insert
-from .life import HISTORY
 from .rows import ADOPTED_COLUMNS, JOB_COLUMNS, adopted_row, encode
 
 SCAN = f"SELECT {JOB_COLUMNS} FROM jobsworth_jobs WHERE seq > ? ORDER BY seq LIMIT ?"
@@ -37,12 +37,7 @@ def _adopt_one(connection: sqlite3.Connection, job: Job) -> bool:
         return False
     if args is None:
         connection.execute(PAYLOAD, (done.lastrowid, job.args))
-    past = _kept(job)
+    past = kept_attempts(job)
     records = [(len(past) - place, encode(each), done.lastrowid) for place, each in enumerate(past)]
     connection.executemany(RECORD, records)
     return True
-
-
-def _kept(job: Job) -> tuple[Attempt, ...]:
-    """The attempts that are kept apart: not the one that succeeded, which is read off the job. The newest."""
-    return (job.attempts[:-1] if job.state is State.COMPLETED else job.attempts)[-HISTORY:]

@@ -8,14 +8,12 @@ from typing import Any
 
 import msgspec
 
-from ...engine import QueueSettings, Where, WorkerCard
-from ...job import FINAL, HELD, Attempt, Failure, Job, State
-from ...lifecycle import Move
+from ...engine import CARD_LEASES, QueueSettings, Where, WorkerCard
+from ...job import FINAL, HELD, Attempt, Job, State
+from ...lifecycle import Move, cancelled
 from .life import FORGET, RECORD
 from .rows import CODES, JOB_COLUMNS, STATES, encode, job_from
 from .where import codes, condition, selection
-
-CARD_LEASES = 3  # a worker's card runs out after so many leases without a pulse
 
 KEY_TAKEN = (
     "SELECT 1 FROM jobsworth_jobs AS me, jobsworth_jobs AS other WHERE me.seq = ? AND me.key IS NOT NULL"
@@ -57,7 +55,7 @@ def _move_one(connection: sqlite3.Connection, seq: int, source: State, change: M
     if target is State.CANCELLING:
         connection.execute(ASK, (change.reason, change.grace, now, seq))
     elif target in FINAL:
-        why = Failure("Cancelled", change.reason or "cancelled", "cancelled")
+        why = cancelled(change.reason)
         connection.execute(END, (CODES[target], change.reason, now, now, encode(why), seq))
     else:
         if source in FINAL and connection.execute(KEY_TAKEN, (seq,)).fetchone() is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ...engine import QueueStatus, WorkerCard
+from ...engine import RATE_WINDOW, QueueStatus, WorkerCard
 from ...job import State
 from .desk import workers
 from .rows import STATES, as_json_list
@@ -71,13 +71,13 @@ def _whole(connection: sqlite3.Connection, name: str, paused: bool, cards: list[
     mine = [card for card in cards if name in card.queues]
     (arrived,) = connection.execute(
         "SELECT count(*) FROM jobsworth_jobs WHERE seq >= ? AND queue = ? AND created_at >= ?",
-        (_first_since(connection, now - 60), name, now - 60),
+        (_first_since(connection, now - RATE_WINDOW), name, now - RATE_WINDOW),
     ).fetchone()
     return msgspec.structs.replace(
         _brief(connection, name, paused, cards, now),
         counts=_counts(connection, name, GROUPS),
         in_rate=arrived,
-        out_rate=_ended(connection, name, now - 60),
+        out_rate=_ended(connection, name, now - RATE_WINDOW),
         unroutable=_unroutable(connection, name, mine),
     )
 

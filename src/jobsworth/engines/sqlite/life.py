@@ -10,14 +10,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ...engine import Heard, Pulse, Turn, Want
-from ...job import FINAL, PENDING, Attempt, CancelRequest, Claim, Failure, Lease, State
-from ...lifecycle import Settlement
+from ...engine import HISTORY, Heard, Pulse, Turn, Want
+from ...job import FINAL, PENDING, Attempt, CancelRequest, Claim, Lease, State
+from ...lifecycle import Settlement, cancelled
 from .batch import LARGE, endings, fetch, numbers
 from .intake import store
 from .rows import CLAIM_COLUMNS, CODES, MORE_COLUMNS, encode, full_claim, plain_claim
 
-HISTORY = 50  # recorded attempts kept per job
 PROMOTE = 1000  # scheduled jobs made ready per turn, so that a million due at once hold nobody up
 
 NEXT_DUE = "SELECT run_at FROM jobsworth_jobs WHERE state = 0 AND run_at IS NOT NULL ORDER BY run_at LIMIT 1"
@@ -219,7 +218,7 @@ def settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) -
         connection.execute(FORGET, (lease.row,))
     failure = ending.failure
     if failure is None and target is State.CANCELLED:
-        failure = Failure("Cancelled", cancel_reason or "cancelled", "cancelled")
+        failure = cancelled(cancel_reason)
     connection.execute(
         ENDING,
         (
