@@ -1,4 +1,4 @@
-"""The site in other people's houses: under any prefix, behind a proxy, as ASGI and as WSGI app; and the files it sends."""
+"""The site in other people's houses: under any prefix, behind a proxy, on both hosts; and the files it sends."""
 
 from __future__ import annotations
 
@@ -117,7 +117,15 @@ def test_head_is_get_without_the_body(host: str) -> None:
 def test_both_hosts_give_the_same_answers() -> None:
     jobs = an_app()
     job = jobs.find_task("send").enqueue("ada").id
-    for path in (f"/jobs/{job}/status", "/api/jobs", "/api/tasks", "/nothing", "/openapi.json", "/", "/api/jobs?limit=x"):
+    for path in (
+        f"/jobs/{job}/status",
+        "/api/jobs",
+        "/api/tasks",
+        "/nothing",
+        "/openapi.json",
+        "/",
+        "/api/jobs?limit=x",
+    ):
         one, other = (Client(a_site(jobs), host).get(path) for host in HOSTS)
         assert one.content == other.content, path
         assert dict(one.headers) == dict(other.headers), path
@@ -261,7 +269,8 @@ def test_text_is_packed_for_those_who_can_unpack_it(folder: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     ["../secret.js", "..%2fsecret.js", "%2e%2e/secret.js", "dashboard/../../secret.js", "/etc/passwd", "//etc/passwd",
-     "notes.py", ".env", "dashboard", "dashboard/", "jobsworth.js%00", "jobsworth.js/", "JOBSWORTH.JS", "..\\secret.js", ""],
+     "notes.py", ".env", "dashboard", "dashboard/", "jobsworth.js%00", "jobsworth.js/", "JOBSWORTH.JS", "..\\secret.js",
+     ""],
 )  # fmt: skip
 def test_no_path_leads_out_of_the_folder(folder: Path, name: str, host: str) -> None:
     def raw(site: Site) -> Any:
@@ -348,7 +357,9 @@ def test_mounting_in_flask_works_as_shown() -> None:
 
     app = Flask("shop")
     app.secret_key = "x" * 32
-    app.add_url_rule("/login/<user>", view_func=lambda user: session.__setitem__("user", user) or user, endpoint="login")
+    app.add_url_rule(
+        "/login/<user>", view_func=lambda user: session.__setitem__("user", user) or user, endpoint="login"
+    )
     names = run("Flask", app=app)
     job = names["jobs"].find_task("send").options(owner="user:bob").enqueue("a").id
     codes = []

@@ -121,7 +121,9 @@ def test_the_numbers_are_in_the_form_prometheus_reads() -> None:
 
 
 def test_no_label_grows_without_bound() -> None:
-    many = [QueueStatus(queue=f"q{number:05}", counts={State.QUEUED: 1}, oldest=float(number)) for number in range(2_000)]
+    many = [
+        QueueStatus(queue=f"q{number:05}", counts={State.QUEUED: 1}, oldest=float(number)) for number in range(2_000)
+    ]
     card = WorkerCard(id="w", queues={}, beat=1.0)
     text = metrics.exposition(many, [card])[1].decode()
     assert text.count("jobs_slots{") == metrics.MOST + 1

@@ -35,7 +35,13 @@ def test_a_job_is_enqueued_with_its_types_and_options(jobs: Jobsworth, client: C
     answer = client.post("/api/jobs", {"task": "send", "arguments": {"to": "ada", "copies": 2}, "options": options})
     assert answer.status_code == 201
     job = jobs.handle(answer.json()["id"]).job
-    assert (job.state, job.priority, job.owner, job.tags, job.key) == (State.SCHEDULED, 5, "user:7", ("a", "b"), "order-7")
+    assert (job.state, job.priority, job.owner, job.tags, job.key) == (
+        State.SCHEDULED,
+        5,
+        "user:7",
+        ("a", "b"),
+        "order-7",
+    )
     assert job.args == b'{"to":"ada","copies":2}'
     again = client.post("/api/jobs", {"task": "send", "arguments": ["bob"], "options": {"key": "order-7"}})
     assert (again.status_code, again.json()) == (200, {"id": job.id, "created": False})
@@ -58,7 +64,9 @@ def test_a_job_is_enqueued_with_its_types_and_options(jobs: Jobsworth, client: C
         ({"task": "__class__", "arguments": []}, "E106"),
     ],
 )
-def test_what_cannot_be_enqueued_is_refused_with_its_reason(jobs: Jobsworth, client: Client, body: Any, code: str) -> None:
+def test_what_cannot_be_enqueued_is_refused_with_its_reason(
+    jobs: Jobsworth, client: Client, body: Any, code: str
+) -> None:
     answer = client.post("/api/jobs", body)
     assert (answer.status_code, answer.json()["code"]) == (400, code), answer.text
     assert jobs.find() == []
@@ -150,7 +158,9 @@ def test_bulk_acts_on_exactly_as_many_as_the_person_saw(jobs: Jobsworth, client:
     refused = client.post("/api/jobs/bulk", {"action": "cancel", "where": {"queue": "mail"}, "expect": 2})
     assert (refused.status_code, refused.json()["code"]) == (409, "E606")
     assert {job.state for job in jobs.find()} == {State.QUEUED}
-    done = client.post("/api/jobs/bulk", {"action": "cancel", "where": {"queue": "mail"}, "expect": 3, "reason": "spam"})
+    done = client.post(
+        "/api/jobs/bulk", {"action": "cancel", "where": {"queue": "mail"}, "expect": 3, "reason": "spam"}
+    )
     assert sorted(done.json()["jobs"]) == sorted(made)
     assert jobs.handle(other).state is State.QUEUED
     again = client.post("/api/jobs/bulk", {"action": "retry", "ids": made[:2], "expect": 2})
@@ -191,7 +201,10 @@ def test_bulk_never_reaches_beyond_a_visitors_queues(jobs: Jobsworth) -> None:
     client = Client(a_site(jobs, Visitor(Level.ADMIN, queues={"mail"})))
     both = {"action": "delete", "ids": [mail, film], "expect": 1}
     assert client.post("/api/jobs/bulk", both).json()["count"] == 1
-    assert client.post("/api/jobs/bulk", {"action": "delete", "where": {"queue": "film"}, "expect": 0}).json()["count"] == 0
+    assert (
+        client.post("/api/jobs/bulk", {"action": "delete", "where": {"queue": "film"}, "expect": 0}).json()["count"]
+        == 0
+    )
     assert [job.id for job in jobs.find()] == [film]
 
 
@@ -217,7 +230,12 @@ def test_dead_letters_are_grouped_by_what_went_wrong(jobs: Jobsworth, client: Cl
     assert [(each["type"], each["count"]) for each in found["groups"]] == [("OSError", 3), ("KeyError", 1)]
     first = found["groups"][0]
     assert sorted(first["ids"]) == sorted(same)
-    assert (first["message"], first["task"], first["queue"], first["reason"]) == ("no host 2", "send", "mail", "exhausted")
+    assert (first["message"], first["task"], first["queue"], first["reason"]) == (
+        "no host 2",
+        "send",
+        "mail",
+        "exhausted",
+    )
     assert first["place"].endswith("letters.py:12 in post")
     assert client.post("/api/dead/redrive", {"ids": first["ids"], "expect": 3}).json()["count"] == 3
     assert client.post("/api/dead/discard", {"where": {"task": "send"}, "expect": 1}).json()["count"] == 1
@@ -267,7 +285,9 @@ def test_the_catalogue_copes_with_types_that_are_not_msgspecs() -> None:
     class Size(msgspec.Struct):
         width: int
 
-    def odd(a: Address, s: Size, p: pathlib.Path, d: datetime.timedelta, *rest: int, u: Any = None, **more: str) -> None:
+    def odd(
+        a: Address, s: Size, p: pathlib.Path, d: datetime.timedelta, *rest: int, u: Any = None, **more: str
+    ) -> None:
         pass
 
     odd.__annotations__ = {

@@ -1,4 +1,4 @@
-"""Asks a site over both hosts, as a browser or a program would. Every request goes through the real ASGI or WSGI app."""
+"""Asks a site over both hosts, as a browser or a program would. All goes through the real ASGI or WSGI app."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Client:
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
         sent = {**self._headers, **(headers or {})}
         if self._host == "wsgi":
-            transport = httpx.WSGITransport(self.site.wsgi, remote_addr=self._client)
+            transport = httpx.WSGITransport(as_servers_do(self.site.wsgi), remote_addr=self._client)
             with httpx.Client(transport=transport, base_url=self._base) as client:
                 return client.request(method, path, headers=sent, **more)
         return asyncio.run(self._ask(method, path, sent, more))
@@ -52,6 +52,11 @@ class Client:
 
     def delete(self, path: str, **more: Any) -> httpx.Response:
         return self.ask("DELETE", path, **more)
+
+
+def as_servers_do(app: Any) -> Any:
+    """httpx hands the path over as text; servers hand over its bytes, as latin-1."""
+    return lambda environ, start: app({**environ, "PATH_INFO": environ["PATH_INFO"].encode().decode("latin-1")}, start)
 
 
 class Heard:

@@ -69,9 +69,7 @@ def alerts(queues: Iterable[QueueStatus]) -> list[Alert]:
             )  # fmt: skip
         waiting = queue.counts.get(State.QUEUED, 0)
         if waiting and not queue.slots and not queue.paused:
-            found.append(
-                Alert("unserved", name, f'no worker is listening on "{name}"; start one: jobsworth worker')
-            )
+            found.append(Alert("unserved", name, f'no worker is listening on "{name}"; start one: jobsworth worker'))
         if queue.paused and waiting:
             found.append(Alert("paused", name, f"{name} is paused; let it go on: jobsworth queues resume {name}"))
     return found

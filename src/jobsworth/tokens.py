@@ -46,7 +46,8 @@ class Tokens:
                 "there is no secret to sign tokens with",
                 hint="set JOBSWORTH_SECRET, or pass Jobsworth(secret=...); the same in every process of the app",
             )
-        if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)) or not 0 < lifetime <= LONGEST_LIFE:
+        given: Any = lifetime
+        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given <= LONGEST_LIFE:
             raise BadOption(f"lifetime must be above 0 and at most a year, in seconds, not {lifetime!r}")
         return str(self._own().dumps([job_id, int(time.time() + lifetime)]))
 

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from jobsworth.frames import user_frame as user_frame
 from jobsworth.frames import user_traceback as user_traceback
-from jobsworth.log import clean
 
 
 def duration(seconds: float | None) -> str:

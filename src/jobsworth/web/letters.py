@@ -44,7 +44,7 @@ class TheseLetters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Redrive(TheseLetters, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Dead letters to be tried again. rate: jobs per second at most, by spreading their start, for a thousand of them."""
+    """Dead letters to be tried again. rate: jobs per second at most, by spreading their start; for up to a thousand."""
 
     rate: Annotated[float, Meta(gt=0, le=10_000)] | None = None
 

@@ -50,7 +50,9 @@ class _Numbers:
     def _by_queue(self) -> Iterator[Metric]:
         from prometheus_client.core import GaugeMetricFamily as Gauge
 
-        depth = Gauge("jobs_queue_depth", "Jobs in a queue, by state; ended ones as far as kept", None, ["queue", "state"])
+        depth = Gauge(
+            "jobs_queue_depth", "Jobs in a queue, by state; ended ones as far as kept", None, ["queue", "state"]
+        )
         unroutable = Gauge("jobs_unroutable", "Queued jobs of a task no live worker knows", None, ["queue", "task"])
         gauges = {
             "oldest": Gauge("jobs_queue_oldest_seconds", "How long the longest-waiting job is ready", None, ["queue"]),

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of a route table. Everything in it is read off the routes, so it cannot say anything else."""
+"""The OpenAPI 3.1 document of a route table. All in it is read off the routes, so it cannot say anything else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .access import SAFE, Level
 from .message import JSON
 
 if TYPE_CHECKING:
-    from .routes import Route, Table
+    from .table import Route, Table
 
 _REF = "#/components/schemas/{name}"
 
@@ -116,7 +116,9 @@ def _queried(route: Route) -> list[dict[str, Any]]:
     found = []
     for field in msgspec.structs.fields(route.query):
         (schema,), _ = msgspec.json.schema_components([field.type], ref_template=_REF)
-        found.append({"name": field.encode_name, "in": "query", "required": field.required, "schema": _sendable(schema)})
+        found.append(
+            {"name": field.encode_name, "in": "query", "required": field.required, "schema": _sendable(schema)}
+        )
     return found
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from jobsworth.calling import call_from_value, takes_item
+from jobsworth.calling import Call, call_from_value, takes_item
 from jobsworth.engine import Engine, Where
 from jobsworth.errors import BadArguments, MoveRefused, UnknownTask
 from jobsworth.handle import cancelling, run_again
@@ -129,7 +129,7 @@ def _task(site: Site, request: Request, name: str) -> Task[..., Any]:
     return known[name]
 
 
-def _call(task: Task[..., Any], arguments: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+def _call(task: Task[..., Any], arguments: Any) -> Call:
     if not isinstance(arguments, (dict, list)) and not takes_item(task):
         raise BadArguments("arguments are an object, by name, or a list, by position")
     return call_from_value(task, arguments)

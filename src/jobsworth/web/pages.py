@@ -1,4 +1,4 @@
-"""What a browser loads: the dashboard's page, the files that come with the package, and the document of all addresses."""
+"""What a browser loads: the dashboard's page, the files of the package, and the document of all addresses."""
 
 from __future__ import annotations
 

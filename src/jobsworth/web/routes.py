@@ -20,8 +20,10 @@ USERS = (
           answer=users.Snapshot),
 )  # fmt: skip
 MONITORS = (
-    Route("GET", "/livez", NONE, monitors.livez, "Whether this process works.", answer=monitors.Alive, gives=(200, 503)),
-    Route("GET", "/readyz", NONE, monitors.readyz, "Whether jobs can be stored.", answer=monitors.Ready),
+    Route("GET", "/livez", NONE, monitors.livez, "Whether this process works.", answer=monitors.Alive,
+          gives=(200, 503)),
+    Route("GET", "/readyz", NONE, monitors.readyz, "Whether jobs can be stored.", answer=monitors.Ready,
+          gives=(200, 503)),
     Route("GET", "/health/jobs", READ, monitors.health, "Jobs in numbers.", answer=monitors.Health),
     Route("GET", "/task-stats", READ, monitors.task_stats, "What runs, and what ended since the start.",
           answer=monitors.TaskStats),

@@ -60,7 +60,9 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as exc:
-        raise BadOption(f"cannot listen on {host} port {port}: {exc.strerror or exc}", hint="try another --port") from exc
+        raise BadOption(
+            f"cannot listen on {host} port {port}: {exc.strerror or exc}", hint="try another --port"
+        ) from exc
 
 
 def address_of(sock: socket.socket) -> str:

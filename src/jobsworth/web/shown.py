@@ -152,7 +152,9 @@ def pending(status: QueueStatus) -> int:
     return sum(status.counts.get(state, 0) for state in PENDING)
 
 
-def worker_view(card: WorkerCard, jobs: Collection[Job], queues: Collection[str] | None, *, counted: bool) -> WorkerView:
+def worker_view(
+    card: WorkerCard, jobs: Collection[Job], queues: Collection[str] | None, *, counted: bool
+) -> WorkerView:
     """A worker's row, of which only these queues are shown (None: all). counted: `jobs` are all that it runs."""
     served = {name: slots for name, slots in card.queues.items() if queues is None or name in queues}
     return WorkerView(
