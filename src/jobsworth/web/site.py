@@ -11,7 +11,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 import msgspec
 
@@ -247,11 +247,16 @@ def _query(route: Route, request: Request) -> Any:
         if name not in lists and len(found) > 1:
             raise BadRequest(f"the query holds {name[:60]!r} more than once")
         given[name] = found if name in lists else found[0]
-    return _made(lambda: msgspec.convert(given, route.query, strict=False), "the query")
+    query = _made(lambda: msgspec.convert(given, route.query, strict=False), "the query")
+    for name in given:
+        if getattr(query, name) is None:  # "null" counts as nothing given, which nobody means who gives it
+            raise BadRequest(f"the query: {name!r} cannot be null")
+    return query
 
 
 def _is_list(kind: Any) -> bool:
-    return getattr(kind, "__origin__", None) is tuple
+    plain = kind.__origin__ if hasattr(kind, "__metadata__") else kind
+    return get_origin(plain) is tuple
 
 
 def _data(route: Route, request: Request) -> Any:
