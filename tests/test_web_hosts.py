@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -369,6 +372,59 @@ def test_mounting_in_flask_works_as_shown() -> None:
             codes.append(client.get(f"/background/jobs/{job}/status").status_code)
             codes.append(client.get("/background/api/jobs").status_code)
     assert codes == [404, 404, 200, 404, 200, 200]
+
+
+DJANGO = """
+import sys, django
+from django.conf import settings
+
+settings.configure(
+    SECRET_KEY="x" * 50, ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SESSION_ENGINE=sys.argv[1],
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "django.db"}}, USE_TZ=True,
+)
+django.setup()
+urlpatterns = []
+
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
+from django.core.management import call_command
+from importlib import import_module
+
+import httpx
+from web_client import an_app, as_servers_do
+
+call_command("migrate", verbosity=0)
+users = get_user_model().objects
+names = {"__name__": "shown", "jobs": an_app()}
+exec(compile(sys.stdin.read(), "docs/web.md, Django", "exec"), names)
+
+
+def cookie(user):
+    session = import_module(settings.SESSION_ENGINE).SessionStore()
+    session[SESSION_KEY], session[HASH_SESSION_KEY] = str(user.pk), user.get_session_auth_hash()
+    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    session.save()
+    return {"cookie": f"sessionid={session.session_key}"}
+
+
+bob, ada = users.create_user("bob"), users.create_superuser("ada")
+job = names["jobs"].find_task("send").options(owner=f"user:{bob.pk}").enqueue("a").id
+with httpx.Client(transport=httpx.WSGITransport(as_servers_do(names["application"])), base_url="http://app.test") as it:
+    for headers in ({}, {"cookie": "sessionid=forged"}, cookie(bob), cookie(ada)):
+        print(*[it.get(f"/background/{path}", headers=headers).status_code for path in (f"jobs/{job}/status", "api/jobs")])
+    print(it.get("/elsewhere").status_code)
+"""
+
+
+@pytest.mark.parametrize("sessions", ["db", "signed_cookies"])
+def test_mounting_in_django_works_as_shown(tmp_path: Path, sessions: str) -> None:
+    (block,) = blocks("Django")
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+    done = subprocess.run(
+        [sys.executable, "-c", DJANGO, f"django.contrib.sessions.backends.{sessions}"], input=block, text=True,
+        capture_output=True, timeout=60, check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.stdout.split("\n") == ["401 401", "401 401", "200 404", "200 200", "404", ""], done.stderr
 
 
 def test_every_route_and_level_is_in_the_papers() -> None:

@@ -146,7 +146,7 @@ def look_at(route: Route, role: Role, queue: str, place: Place, host: str) -> No
     headers = bearer(place.jobs.handle(place.ids[role.token_for]).token()) if role.token_for else {}
     path = route.path.replace("{id}", place.ids[queue]).replace("{queue}", queue).replace("{file}", "absent.js")
     client = Client(Site(place.jobs, authorize=lambda _: role.visitor), host, **headers)
-    answer = client.ask(route.method, path, json=body_of(route, place, queue))
+    answer = client.ask(route.method, path, json=body_of(route, place, queue), begin=route.kind == "text/event-stream")
     named = bool({"id", "queue"} & set(route.names))
     expected = allowed(role, POLICY[route.method, route.path], queue if named else None)
     what = f"{route.method} {path} as {role}: {answer.status_code} {answer.text[:200]}"
@@ -202,6 +202,14 @@ def test_a_site_needs_an_authorize() -> None:
     for wrong in (None, "admin", True):
         with pytest.raises(BadOption):
             Site(an_app(), authorize=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [{"level": 4}, {"level": True}, {"level": "admin"}, {"level": READ, "queues": "mail"}])
+def test_a_visitor_that_makes_no_sense_cannot_be_made(wrong: Any) -> None:
+    from jobsworth.errors import BadOption
+
+    with pytest.raises(BadOption):
+        Visitor(**wrong)
 
 
 def lists_of(jobs: Jobsworth, visitor: Visitor, path: str) -> str:

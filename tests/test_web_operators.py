@@ -1,4 +1,4 @@
-"""What operators can do, verb by verb, on the engines that need no server."""
+"""What operators can do, verb by verb, on every engine."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 
 from jobsworth import Jobsworth, State
 from jobsworth.web import Level, Visitor
-from web_client import Client, a_dead_letter, a_site, an_app, pause, paused
+from web_client import Client, a_dead_letter, a_site, a_url, an_app, pause, paused
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])
 def jobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Jobsworth]:
-    made = an_app("memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db")
+    made = an_app(a_url(request, request.param, tmp_path))
     yield made
     made.close()
 

@@ -21,7 +21,19 @@ from jobsworth.web import Level, Request, Site, Visitor, local_operator
 from jobsworth.web.access import BasicAuth
 from jobsworth.web.message import MAX_BODY
 from jobsworth.web.routes import TABLE
-from web_client import ADMIN, HOSTS, SECRET, Client, Heard, a_dead_letter, a_site, an_app, bearer, state_of_the_house
+from web_client import (
+    ADMIN,
+    HOSTS,
+    SECRET,
+    Client,
+    Heard,
+    a_dead_letter,
+    a_site,
+    a_url,
+    an_app,
+    bearer,
+    state_of_the_house,
+)
 
 CHANGES = [route for route in TABLE.routes if route.method != "GET"]
 USER = Visitor(Level.USER, owner="user:7")
@@ -431,9 +443,11 @@ CORPUS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite"])
-def test_whatever_is_searched_for_is_only_ever_searched_for(url: str, tmp_path: Path) -> None:
-    jobs = an_app(f"sqlite:///{tmp_path}/jobs.db" if url == "sqlite" else url)
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "postgres", "redis"])
+def test_whatever_is_searched_for_is_only_ever_searched_for(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    jobs = an_app(a_url(request, kind, tmp_path))
     jobs.find_task("send").enqueue("ada")
     client = Client(a_site(jobs))
     before = state_of_the_house(jobs)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+import pytest
 
 from jobsworth import Jobsworth, Queue, QueueService, Retry
 from jobsworth.engine import QueueSettings, Where
@@ -31,16 +33,21 @@ class Client:
         self._client = client
         self._headers = headers
 
-    def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+    def ask(
+        self, method: str, path: str, headers: dict[str, str] | None = None, *, begin: bool = False, **more: Any
+    ) -> httpx.Response:
+        """The answer. begin: of a stream only how it begins; then the reader goes away."""
         sent = {**self._headers, **(headers or {})}
         if self._host == "wsgi":
             transport = httpx.WSGITransport(as_servers_do(self.site.wsgi), remote_addr=self._client)
             with httpx.Client(transport=transport, base_url=self._base) as client:
                 return client.request(method, path, headers=sent, **more)
-        return asyncio.run(self._ask(method, path, sent, more))
+        return asyncio.run(self._ask(method, path, sent, more, begin_only(self.site.asgi) if begin else self.site.asgi))
 
-    async def _ask(self, method: str, path: str, headers: dict[str, str], more: dict[str, Any]) -> httpx.Response:
-        transport = httpx.ASGITransport(self.site.asgi, client=(self._client, 4321))
+    async def _ask(
+        self, method: str, path: str, headers: dict[str, str], more: dict[str, Any], app: Any
+    ) -> httpx.Response:
+        transport = httpx.ASGITransport(app, client=(self._client, 4321))
         async with httpx.AsyncClient(transport=transport, base_url=self._base) as client:
             return await client.request(method, path, headers=headers, **more)
 
@@ -52,6 +59,31 @@ class Client:
 
     def delete(self, path: str, **more: Any) -> httpx.Response:
         return self.ask("DELETE", path, **more)
+
+
+def begin_only(app: Any) -> Any:
+    """The app for a reader who goes away when the first bytes have come."""
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        came = asyncio.Event()
+        asked = False
+
+        async def hear() -> Any:
+            nonlocal asked
+            if not asked:
+                asked = True
+                return await receive()
+            await came.wait()
+            return {"type": "http.disconnect"}
+
+        async def tell(message: Any) -> None:
+            await send(message)
+            if message["type"] == "http.response.body":
+                came.set()
+
+        await app(scope, hear, tell)
+
+    return wrapped
 
 
 def as_servers_do(app: Any) -> Any:
@@ -70,6 +102,15 @@ class Heard:
 
     def of(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
+
+
+def a_url(request: pytest.FixtureRequest, kind: str, folder: Path) -> str:
+    """Where the jobs of a test live: on an engine of that kind, which may need a server."""
+    if kind in ("memory", "sqlite"):
+        return "memory://" if kind == "memory" else f"sqlite:///{folder}/jobs.db"
+    server = request.getfixturevalue(kind)
+    url: str = server.new_namespace() if kind == "redis" else server.new_database()
+    return url
 
 
 def an_app(url: str = "memory://", **more: Any) -> Jobsworth:

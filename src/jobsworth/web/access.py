@@ -12,6 +12,7 @@ import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable, Collection
 from enum import IntEnum
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -52,6 +53,13 @@ class Visitor(msgspec.Struct, frozen=True):
     queues: Collection[str] | None = None
     name: str = ""
     jobs: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        given: tuple[Any, Any] = self.level, self.queues  # a person may have written anything
+        if not isinstance(given[0], Level):
+            raise BadOption(f"a visitor's level must be a Level, not {given[0]!r}")
+        if isinstance(given[1], str):  # of which every part would be "in" it
+            raise BadOption(f"a visitor's queues must be a list of names, not the text {given[1]!r}")
 
     def may_see(self, job: Job, level: Level) -> bool:
         """Whether a route of that level may show them this job."""

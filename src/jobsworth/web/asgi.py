@@ -48,6 +48,10 @@ class Asgi:
         if isinstance(response.body, bytes):
             await _send_whole(request, response, response.body, send)
             return
+        if request.method == "HEAD":
+            await response.body.aclose()
+            await _send_whole(request, response, b"", send)
+            return
         try:
             await _start(response, send)
             await _send_stream(response.body, receive, send)
