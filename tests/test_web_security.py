@@ -411,6 +411,7 @@ def test_an_engine_that_is_away_is_a_503_that_does_not_say_where_it_is(host: str
         assert "internal" not in answer.text
         assert answer.headers["retry-after"] == "5"
     assert client.get("/readyz").status_code == 503
+    assert client.get("/livez").status_code == client.get("/api/tasks").status_code == 200  # these ask no engine
     jobs.bridge.engine = engine
     assert client.get("/api/jobs").status_code == 200
     assert [type(event) for event in heard.events] == [EngineLost, EngineBack]

@@ -23,7 +23,7 @@ class Asgi:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._ask = OnLoop(site.jobs.bridge)
+        self._ask = OnLoop(site.jobs.bridge, site.engine_answered)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:

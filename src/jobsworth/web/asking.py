@@ -40,13 +40,16 @@ class Asking(Protocol):
 
 
 class OnLoop:
-    """For hosts with a running loop."""
+    """For hosts with a running loop. `answered` is called whenever the engine has answered."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge, answered: Callable[[], None]) -> None:
         self._bridge = bridge
+        self._answered = answered
 
     async def call(self, work: Work[T]) -> T:
-        return await self._bridge.acall(work)
+        found = await self._bridge.acall(work)
+        self._answered()
+        return found
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Receipt]:
         return await self._bridge.aenqueue(jobs)
@@ -62,13 +65,16 @@ class OnLoop:
 
 
 class InPlace:
-    """For hosts that give each request a thread. Nothing here suspends."""
+    """For hosts that give each request a thread. Nothing here suspends. `answered`: see OnLoop."""
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge, answered: Callable[[], None]) -> None:
         self._bridge = bridge
+        self._answered = answered
 
     async def call(self, work: Work[T]) -> T:
-        return self._bridge.call(work)
+        found = self._bridge.call(work)
+        self._answered()
+        return found
 
     async def enqueue(self, jobs: Sequence[NewJob]) -> list[Receipt]:
         return self._bridge.enqueue(jobs)

@@ -140,9 +140,7 @@ class Site:
             request.job = await self._job(route, request)
         if "queue" in request.names:
             await self._check_queue(request)
-        response = await route.handler(self, request)
-        self._engine_back()
-        return response
+        return await route.handler(self, request)
 
     async def _visitor(self, route: Route, request: Request) -> Visitor:
         if route.level is Level.NONE:
@@ -211,7 +209,8 @@ class Site:
             self._lost = time.monotonic()
             self._tell(EngineLost(error.message))
 
-    def _engine_back(self) -> None:
+    def engine_answered(self) -> None:
+        """Called by hosts whenever the engine has answered."""
         if self._lost is not None:
             since, self._lost = self._lost, None
             self._tell(EngineBack(time.monotonic() - since))

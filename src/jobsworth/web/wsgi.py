@@ -25,7 +25,7 @@ class Wsgi:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._ask = InPlace(site.jobs.bridge)
+        self._ask = InPlace(site.jobs.bridge, site.engine_answered)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(
