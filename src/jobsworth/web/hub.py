@@ -227,6 +227,8 @@ def changed(job: Job) -> Event:
         "job_id": job.id, "queue": job.queue, "status": job.state.value, "progress": progress_part(job.progress),
         "version": job.version,
     }  # fmt: skip
+    if job.progress is not None and job.progress.message is not None:
+        told["message"] = job.progress.message
     if job.failure is not None:
         told["error"] = error_line(job.failure)
     return Event("job.changed", msgspec.json.encode(told), job.id, job.version, final=job.state in FINAL)
