@@ -13,6 +13,7 @@ from .errors import LONGEST_WAIT, BadOption, JobCancelled, JobFailed, JobNotFoun
 from .job import FINAL, HELD, Job, JobId, Progress, State, storable
 from .lifecycle import CANCEL, REDRIVE, RUN_NOW, Move
 from .snapshot import error_line, snapshot
+from .tokens import Tokens
 
 R_co = TypeVar("R_co", covariant=True)
 ACTIVE_SHOWN = 100  # ids of running jobs named in a snapshot
@@ -25,11 +26,12 @@ class JobHandle(Generic[R_co]):
     `state`, `progress` and `attempt` tell what was last read; status(), refresh() and wait() read anew.
     """
 
-    __slots__ = ("_bridge", "_job", "_read", "created", "id")
+    __slots__ = ("_bridge", "_job", "_read", "_tokens", "created", "id")
 
-    def __init__(self, bridge: Bridge, job_id: JobId, read: Reader, *, created: bool = True) -> None:
+    def __init__(self, bridge: Bridge, job_id: JobId, read: Reader, tokens: Tokens, *, created: bool = True) -> None:
         self._bridge = bridge
         self._read = read
+        self._tokens = tokens
         self._job: Job | None = None
         self.id = job_id
         self.created = created
@@ -69,6 +71,13 @@ class JobHandle(Generic[R_co]):
     async def astatus(self) -> dict[str, Any]:
         """The async twin of status."""
         return await self._bridge.acall(self._status)
+
+    def token(self, lifetime: float = 3600) -> str:
+        """A signed word for the browser of whom it concerns: its holder may see and cancel this one job over HTTP.
+
+        lifetime: seconds until it ends. Raises SecretMissing (E114) or ExtraMissing (E115). No I/O.
+        """
+        return self._tokens.sign(self.id, lifetime)
 
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until the job has ended, whichever way. Raises WaitTimeout (E304) after `timeout` seconds."""
