@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..engine import Engine, Where
-from ..errors import EngineError
-from ..job import FINAL, LIVE, Job
-from ..snapshot import error_line, progress_part
-from .mailbox import AWAY, Event, Mailbox
+from jobsworth.engine import Engine, Where
+from jobsworth.errors import EngineError
+from jobsworth.job import FINAL, LIVE, Job
+from jobsworth.snapshot import error_line, progress_part
+
+from .mailbox import AWAY, Event, Mailbox, gone
 from .refusal import TooManyStreams
 
 if TYPE_CHECKING:
     import asyncio
 
-    from ..bridge import Bridge
+    from jobsworth.bridge import Bridge
 
 LOOK_EVERY = 0.2  # seconds between two looks: at most five events a second of one job
 POLL = 1.0  # seconds between looks when nothing rings
@@ -165,10 +166,10 @@ class Hub:
         for job, owned in found:
             seen.add(job.id)
             event = self._event(job)
-            onlookers = by_owner[job.owner] if owned and job.owner else by_job[job.id]
+            onlookers = by_owner.get(job.owner or "", ()) if owned else by_job.get(job.id, ())
             woken += [box for box in onlookers if (box.queues is None or job.queue in box.queues) and box.put(event)]
         for job_id in by_job.keys() - seen:
-            event = Event("end", msgspec.json.encode({"job_id": job_id, "status": "gone"}), job_id, 1 << 62, final=True)
+            event = gone(job_id)
             woken += [box for box in by_job[job_id] if box.put(event)]
         self._known = {job_id: known for job_id, known in self._known.items() if job_id in seen}
         if onlookers := [box for box in boxes if box.everything and not box.waits_for_resync]:

@@ -7,19 +7,28 @@ included. Whoever may look was decided before anything here is called (access.py
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Annotated
 
-from ..job import FINAL
-from .mailbox import Event, Mailbox
+import msgspec
+
+from jobsworth.engine import Where
+from jobsworth.errors import BadName, JobNotFound
+from jobsworth.job import FINAL, Job
+from jobsworth.naming import checked
+
+from .access import Level
+from .mailbox import Event, Mailbox, gone
 from .message import Request, Response
 from .refusal import BadRequest, CannotStream
 
 if TYPE_CHECKING:
     from .hub import Hub
+    from .site import Site
 
 COMMENT_EVERY = 15.0  # seconds of silence after which a stream says that it lives; proxies close silent ones
 LONGEST = 3_600.0  # seconds after which a stream ends, and who reads it comes back with rights looked at anew
+MOST_JOBS = 200  # in one stream
 LONGEST_WAIT = 30.0  # seconds a long answer may take
 AGAIN = b"retry: 2000\n\n"  # milliseconds until a browser comes back
 COMMENT = b":\n\n"
@@ -51,7 +60,7 @@ class Feed:
         while not (self._over or self._box.closed) and asyncio.get_running_loop().time() < self._until:
             if events := self._box.take():
                 return b"".join([frame(event, self._one) for event in events]) + self._last(events)
-            if not await self._box.wait(COMMENT_EVERY):
+            if not await self._box.wait(COMMENT_EVERY) and not self._box.closed:
                 return COMMENT
         await self.aclose()
         raise StopAsyncIteration
@@ -72,40 +81,62 @@ def frame(event: Event, one: str | None) -> bytes:
     return f"{number}event: {event.kind}\ndata: ".encode() + event.data + b"\n\n"
 
 
-def stream_of_job(hub: Hub, request: Request) -> Response:
-    """The events of the job that the path names, from what the browser knows on.
+class Watched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a stream of several jobs is of."""
 
-    Raises TooManyStreams (E610), CannotStream (E611).
-    """
+    jobs: Annotated[str, msgspec.Meta(max_length=8_000, description="Ids, separated by commas.")] = ""
+    owner: Annotated[str, msgspec.Meta(max_length=256, description="All jobs of this owner.")] | None = None
+
+
+async def job_events(site: Site, request: Request) -> Response:
+    """The events of the job that the path names, from what the browser knows on, until it has ended."""
     job, known = request.job, last_known(request)
     over = known is not None and job.state in FINAL and job.version <= known
     box = Mailbox([job.id], since={} if known is None else {job.id: known}, loop=_loop(request))
-    return Response(200, dict(_HEADERS), Feed(hub, box, job.id, over=over))
+    return Response(200, dict(_HEADERS), Feed(site.hub, box, job.id, over=over))
 
 
-def stream_of_several(
-    hub: Hub, request: Request, ids: Collection[str], owner: str | None, queues: frozenset[str] | None
-) -> Response:
-    """The events of these jobs and of that owner's; of the store as a whole where neither is given."""
-    everything = owner is None and not ids
-    box = Mailbox(ids, owner, everything=everything, queues=queues, loop=_loop(request))
-    return Response(200, dict(_HEADERS), Feed(hub, box))
+async def events(site: Site, request: Request) -> Response:
+    """The events of several jobs, of an owner's, or of the store as a whole, whatever this visitor may see of it."""
+    ids, visitor = list(dict.fromkeys(filter(None, request.query.jobs.split(",")))), request.visitor
+    owner = request.query.owner or (visitor.owner if not ids and visitor.level is Level.USER else None)
+    if len(ids) > MOST_JOBS:
+        raise BadRequest(f"at most {MOST_JOBS} jobs in one stream", hint="watch an owner's jobs with ?owner=")
+    if owner is not None and visitor.level < Level.READ and owner != visitor.owner:
+        raise JobNotFound("not theirs")
+    everything = not ids and owner is None
+    if everything and visitor.level < Level.READ:
+        raise BadRequest("which jobs?", hint="?jobs=ID,ID or ?owner=OWNER")
+    visible = [job.id for job in await _found(request, ids) if visitor.may_see(job, Level.USER)]
+    queues = None if visitor.queues is None else frozenset(visitor.queues)
+    box = Mailbox(visible, owner, everything=everything, queues=queues, loop=_loop(request))
+    for job_id in set(ids) - set(visible):
+        box.put(gone(job_id))
+    return Response(200, dict(_HEADERS), Feed(site.hub, box))
 
 
-async def until_newer(hub: Hub, request: Request, since: int, seconds: float) -> None:
+async def _found(request: Request, ids: Sequence[str]) -> list[Job]:
+    try:
+        where = Where(ids=tuple(checked(each, "job id") for each in ids), limit=None)
+    except BadName as exc:
+        raise BadRequest("an id in ?jobs= is none that a job can have") from exc
+    return await request.ask.call(lambda engine: engine.find(where)) if ids else []
+
+
+async def until_newer(site: Site, request: Request, since: int, seconds: float) -> None:
     """Return when the job that the path names has a version above `since`, at most after so many seconds."""
     job = request.job
     if job.version > since:
         return
     box = Mailbox([job.id], since={job.id: since}, loop=_loop(request) if request.streams else None)
-    hub.open(box)
+    site.hub.open(box)
     try:
         if box.loop is None:
             box.wait_here(min(seconds, LONGEST_WAIT))
         else:
             await box.wait(min(seconds, LONGEST_WAIT))
     finally:
-        hub.close(box)
+        site.hub.close(box)
 
 
 def last_known(request: Request) -> int | None:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -32,6 +34,11 @@ class Event(NamedTuple):
 
 RESYNC = Event("resync", b"{}")  # forget what you know; what follows is how things stand
 AWAY = Event("away", b'{"engine":"unavailable"}')  # the store does not answer; what you know may be old
+
+
+def gone(job_id: str) -> Event:
+    """There is no such job, or none that this onlooker may see."""
+    return Event("end", msgspec.json.encode({"job_id": job_id, "status": "gone"}), job_id, 1 << 62, final=True)
 
 
 class Mailbox:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import users
+from . import live, users
 from .access import SAFE, Level
 from .message import JSON, Request, Response
 from .refusal import MethodRefused, NoSuchPage
@@ -19,6 +19,7 @@ from .refusal import MethodRefused, NoSuchPage
 if TYPE_CHECKING:
     from .site import Site
 
+EVENTS = "text/event-stream"
 Handler = Callable[["Site", Request], Coroutine[Any, Any, Response]]
 
 
@@ -93,8 +94,16 @@ class Table:
 
 USERS = (
     Route(
-        method="GET", path="/jobs/{id}/status", level=Level.USER, handler=users.status, answer=users.Snapshot,
-        about="Where a job stands.",
+        method="GET", path="/jobs/{id}/status", level=Level.USER, handler=users.status, query=users.Newer,
+        answer=users.Snapshot, about="Where a job stands; with `since`, as soon as that has changed.",
+    ),
+    Route(
+        method="GET", path="/jobs/{id}/events", level=Level.USER, handler=live.job_events, kind=EVENTS,
+        about="A job's changes as they happen, until it has ended. Last-Event-ID: the version that is known.",
+    ),
+    Route(
+        method="GET", path="/events", level=Level.USER, handler=live.events, query=live.Watched, kind=EVENTS,
+        about="The changes of several jobs, of an owner's, or of the store as a whole.",
     ),
     Route(
         method="POST", path="/jobs/{id}/cancel", level=Level.USER, handler=users.cancel, data=users.Cancel,
