@@ -34,7 +34,7 @@ class House:
         self.jobs = Jobsworth(engine=MemoryEngine(), secret="a secret of the tests")
         self.site = Site(self.jobs, authorize=lambda request: VISITORS.get(request.headers.get("cookie", "")))
 
-        @self.jobs.task(queue="photos")
+        @self.jobs.task(queue="photos", max_attempts=1)
         def resize(number: int) -> int:
             return number
 
@@ -53,7 +53,7 @@ class House:
 
     def end(self, claim: Claim, *, well: bool = True) -> None:
         outcome = Succeeded(b"1") if well else Failed(Failure("ValueError", "not a picture"))
-        ending = [settle(claim, outcome, Retry(max_attempts=1))]
+        ending = [settle(claim, outcome, Retry())]
         self.jobs.bridge.call(lambda engine: engine.turn("w", ending, [], lease=60))
 
     def version(self, job_id: str) -> int:
@@ -74,6 +74,7 @@ class Browser:
         self._asked = False
         self._parts: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._text = ""
+        self.started = asyncio.Event()
         self.status = 0
         self.headers: dict[str, str] = {}
 
@@ -95,6 +96,7 @@ class Browser:
     async def _send(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.started.set()
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
             return
         if not self._reads:
@@ -308,8 +310,7 @@ def test_a_browser_that_goes_is_forgotten(house: House) -> None:
 def test_a_browser_that_goes_while_it_does_not_read_is_forgotten_too(house: House) -> None:
     async def story() -> None:
         async with Browser(house, f"/jobs/{house.put()}/events", reads=False) as browser:
-            while not browser.status:
-                await asyncio.sleep(0)
+            await asyncio.wait_for(browser.started.wait(), WITHIN)
         assert len(house.site.hub) == 0
 
     run(story())
