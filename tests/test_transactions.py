@@ -11,8 +11,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,91 +24,9 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from jobsworth import CurrentJob, Jobsworth, Queue, QueueFull, State, current_job
 from jobsworth.errors import BadOption, JobNotFound, LeaseLost, NoTransaction, WrongDatabase
-from jobsworth.events import Afterthought, AttemptEnded, Event, LeaseTaken
+from jobsworth.events import Afterthought, AttemptEnded, LeaseTaken
+from places import LEDGER, Place, add_to, ids, pay_in, take_over
 from waiting import until
-
-LEDGER = "CREATE TABLE IF NOT EXISTS ledger (n integer, job text)"
-
-
-class Place:
-    """A database that holds the jobs and the user's own table."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.sqlite = url.startswith("sqlite")
-        self.jobs = Jobsworth(url)
-        self.jobs.open()
-        self.events: list[Event] = []
-        self.mark = "?" if self.sqlite else "%s"
-        with self.connect() as connection:
-            connection.execute(LEDGER)
-            connection.commit()
-
-    @contextmanager
-    def connect(self, **options: Any) -> Iterator[Any]:
-        made = sqlite3.connect(self.path, **options) if self.sqlite else psycopg.connect(self.url, **options)
-        try:
-            yield made
-        finally:
-            made.close()
-
-    @property
-    def path(self) -> str:
-        return self.url.removeprefix("sqlite:///")
-
-    def ledger(self) -> list[int]:
-        with self.connect() as connection:
-            return [row[0] for row in connection.execute("SELECT n FROM ledger ORDER BY n").fetchall()]
-
-    def insert(self, connection: Any, n: int) -> None:
-        connection.execute(f"INSERT INTO ledger (n) VALUES ({self.mark})", (n,))
-
-    @property
-    def sqlalchemy_url(self) -> str:
-        return self.url if self.sqlite else self.url.replace("postgresql:", "postgresql+psycopg:")
-
-    @property
-    def async_sqlalchemy_url(self) -> str:
-        return self.sqlalchemy_url.replace("sqlite:", "sqlite+aiosqlite:")
-
-    def worker(self, **options: Any) -> Any:
-        return self.jobs.worker(listener=self.events.append, **options)
-
-    def told(self, kind: type[Any]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'jobs.db'}"
-    else:
-        url = request.getfixturevalue("postgres").new_database()
-    place = Place(url)
-    yield place
-    place.jobs.close()
-
-
-@pytest.fixture
-def sqlite_place(tmp_path: Path) -> Iterator[Place]:
-    place = Place(f"sqlite:///{tmp_path / 'jobs.db'}")
-    yield place
-    place.jobs.close()
-
-
-@pytest.fixture
-def postgres_place(postgres: Any) -> Iterator[Place]:
-    place = Place(postgres.new_database())
-    yield place
-    place.jobs.close()
-
-
-def ids(place: Place) -> set[str]:
-    return {job.id for job in place.jobs.find(limit=None)}
-
-
-def add_to(place: Place) -> Any:
-    return place.jobs.task(name="add")(lambda n: n)
 
 
 # Enqueueing in the user's transaction.
@@ -469,17 +386,6 @@ def test_a_sync_connection_would_block_the_loop(place: Place) -> None:
 
 
 # Completing in the handler's transaction.
-def pay_in(place: Place, work: Callable[[Any, Any, int], Any] | None = None, **options: Any) -> Any:
-    """A task that writes its number into the ledger and completes with that; `work` does more inside the block."""
-
-    def pay(job: CurrentJob, n: int) -> Any:
-        with job.transaction(result={"paid": n}) as connection:
-            place.insert(connection, n)
-            return work(job, connection, n) if work is not None else None
-
-    return place.jobs.task(name="pay", **options)(pay)
-
-
 def test_the_handlers_writes_and_the_completion_commit_together(place: Place) -> None:
     seen: list[Any] = []
 
@@ -553,21 +459,13 @@ def test_the_drivers_exceptions_leave_the_block_as_they_are(place: Place) -> Non
     assert isinstance(caught[0], sqlite3.OperationalError if place.sqlite else psycopg.errors.UndefinedTable)
 
 
-def _take_over(place: Place, job: CurrentJob) -> None:
-    """As if the lease had run out and another worker had reclaimed the job."""
-    table = "jobsworth_jobs" if place.sqlite else "jobsworth.jobs"
-    with place.connect() as connection:
-        connection.execute(f"UPDATE {table} SET fence = fence + 1 WHERE id = {place.mark}", (job.id,))
-        connection.commit()
-
-
 def test_a_lost_lease_rolls_the_handlers_writes_back(place: Place) -> None:
     caught: list[BaseException] = []
 
     @place.jobs.task
     def slept(job: CurrentJob) -> None:
         begin = job.transaction(result="too late")
-        _take_over(place, job)
+        take_over(place, job)
         try:
             with begin as connection:
                 place.insert(connection, 1)
