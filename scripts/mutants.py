@@ -125,7 +125,7 @@ MUTANTS = (
     Mutant(
         "worker: the second ending of a run counts too", "worker/shop.py",
         "if self.runs.pop(run.key, None) is None:", "if self.runs.pop(run.key, None) is Ellipsis:",
-        "tests/test_worker.py",
+        "tests/test_run_stopping.py",
     ),
     Mutant(
         "worker: heartbeats stop while a job runs", "worker/office.py",

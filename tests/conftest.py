@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from jobsworth import Jobsworth
+from jobsworth.events import Event
 from places import Place
 from private_server import Given, Missing
 from servers import PgBouncer, Postgres, Redis, Servers, required
@@ -79,6 +81,18 @@ def postgres_place(postgres: Any) -> Iterator[Place]:
     place = Place(postgres.new_database())
     yield place
     place.jobs.close()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def jobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Jobsworth]:
+    jobs = Jobsworth("memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'jobs.db'}")
+    yield jobs
+    jobs.close()
+
+
+@pytest.fixture
+def heard() -> list[Event]:
+    return []
 
 
 @pytest.hookimpl(tryfirst=True)
