@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,8 @@ from jobsworth import CurrentJob, Jobsworth
 from jobsworth.events import Event
 
 LEDGER = "CREATE TABLE IF NOT EXISTS ledger (n integer, job text)"
+
+Work = Callable[[CurrentJob, Any, int], Coroutine[Any, Any, Any]]
 
 
 class Place:
@@ -88,3 +90,21 @@ def take_over(place: Place, job: CurrentJob) -> None:
     with place.connect() as connection:
         connection.execute(f"UPDATE {table} SET fence = fence + 1 WHERE id = {place.mark}", (job.id,))
         connection.commit()
+
+
+def apay_in(place: Place, work: Work | None = None, **options: Any) -> Any:
+    """A task that writes its number into the ledger and completes with that; `work` does more inside the block."""
+
+    async def pay(job: CurrentJob, n: int) -> Any:
+        async with job.transaction(result={"paid": n}) as connection:
+            await ainsert(place, connection, n)
+            return await work(job, connection, n) if work is not None else None
+
+    return place.jobs.task(name="pay", **options)(pay)
+
+
+async def ainsert(place: Place, connection: Any, n: int) -> None:
+    if place.sqlite:
+        place.insert(connection, n)
+    else:
+        await connection.execute("INSERT INTO ledger (n) VALUES (%s)", (n,))

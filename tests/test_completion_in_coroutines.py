@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import os
 import sqlite3
-import sys
 import threading
-import time
-from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -22,29 +17,10 @@ from jobsworth import CurrentJob, Jobsworth, Queue, Retry, State, current_job
 from jobsworth.engines.sqlite import completing as sqlite_completing
 from jobsworth.errors import LeaseLost, NoTransaction
 from jobsworth.events import Afterthought, AttemptEnded, LeaseTaken
-from places import Place, add_to, ids, take_over
+from places import Place, add_to, ainsert, apay_in, ids, take_over
 from waiting import until
 
-Work = Callable[[CurrentJob, Any, int], Coroutine[Any, Any, Any]]
 SOON = Retry(max_attempts=3, base=0.01)
-
-
-def apay_in(place: Place, work: Work | None = None, **options: Any) -> Any:
-    """A task that writes its number into the ledger and completes with that; `work` does more inside the block."""
-
-    async def pay(job: CurrentJob, n: int) -> Any:
-        async with job.transaction(result={"paid": n}) as connection:
-            await ainsert(place, connection, n)
-            return await work(job, connection, n) if work is not None else None
-
-    return place.jobs.task(name="pay", **options)(pay)
-
-
-async def ainsert(place: Place, connection: Any, n: int) -> None:
-    if place.sqlite:
-        place.insert(connection, n)
-    else:
-        await connection.execute("INSERT INTO ledger (n) VALUES (%s)", (n,))
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -259,87 +235,6 @@ def test_a_cancellation_while_it_commits_is_heeded_once_that_is_done(
     assert place.told(LeaseTaken) == []
 
 
-def test_the_loop_runs_on_while_a_block_waits_for_the_files_lock(sqlite_place: Place) -> None:
-    place, ticks = sqlite_place, 0
-    started = threading.Event()
-
-    @place.jobs.task
-    async def pay() -> str:
-        nonlocal ticks
-
-        async def tick() -> None:
-            nonlocal ticks
-            while True:
-                ticks += 1
-                await asyncio.sleep(0.001)
-
-        ticking = asyncio.ensure_future(tick())
-        started.set()
-        async with current_job().transaction(result="paid") as connection:
-            place.insert(connection, 7)
-        ticking.cancel()
-        return "paid"
-
-    with place.worker(), place.connect() as other:
-        handle = pay.enqueue()
-        other.execute("BEGIN IMMEDIATE")
-        if started.wait(0.2):  # else the lock came before the claim
-            begun = ticks
-            until(lambda: ticks > begun + 50)
-        other.rollback()
-        assert handle.result(timeout=20) == "paid"
-    assert place.ledger() == [7]
-
-
-def test_who_is_cancelled_while_waiting_for_the_files_lock_never_gets_it(sqlite_place: Place) -> None:
-    place = sqlite_place
-    held, waited = threading.Event(), []
-
-    @place.jobs.task
-    async def impatient() -> str:
-        await asyncio.to_thread(held.wait, 20)
-        began = time.monotonic()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1), current_job().transaction() as connection:
-                place.insert(connection, 1)
-        waited.append(time.monotonic() - began)
-        async with current_job().transaction(result="paid") as connection:
-            place.insert(connection, 7)
-        return "paid"
-
-    with place.worker() as worker, place.connect() as other:
-        handle = impatient.enqueue()
-        until(lambda: worker._shop.runs)
-        other.execute("BEGIN IMMEDIATE")
-        held.set()
-        until(lambda: waited)
-        other.rollback()
-        assert handle.result(timeout=20) == "paid"
-        until(lambda: not [each for each in threading.enumerate() if each.name == "jobsworth-block"])
-        other.execute("BEGIN IMMEDIATE")  # nobody holds it
-        other.rollback()
-    assert waited[0] < 5
-    assert place.ledger() == [7]
-
-
-def test_a_block_ends_although_the_loops_own_threads_are_all_taken(sqlite_place: Place) -> None:
-    """They may be waiting for the very lock that it holds."""
-    place, go = sqlite_place, threading.Event()
-
-    @place.jobs.task
-    async def crowded() -> str:
-        waiting = [asyncio.ensure_future(asyncio.to_thread(go.wait, 30)) for _ in range(64)]
-        async with current_job().transaction(result="paid") as connection:
-            place.insert(connection, 7)
-        go.set()
-        await asyncio.gather(*waiting)
-        return "paid"
-
-    with place.worker():
-        assert crowded.enqueue().result(timeout=10) == "paid"
-    assert place.ledger() == [7]
-
-
 def test_each_colour_has_its_own_with(place: Place) -> None:
     told: list[NoTransaction] = []
 
@@ -498,43 +393,3 @@ def test_coroutines_complete_through_a_pooler_that_keeps_no_session(pgbouncer: A
         assert [handle.result(timeout=10) for handle in handles] == [{"paid": n} for n in range(10)]
     assert place.ledger() == list(range(10))
     place.jobs.close()
-
-
-CHILD_APP = """
-import os
-from jobsworth import Jobsworth, Queue, Retry, current_job
-
-jobs = Jobsworth({url!r})
-children = jobs.add(Queue("children", worker_count=1, isolation="process", retry=Retry(max_attempts=3, base=0.01)))
-
-@jobs.task(queue=children)
-async def pay(n: int) -> int:
-    async with current_job().transaction(result=os.getpid()) as connection:
-        pending = connection.execute(f"INSERT INTO ledger (n) VALUES ({{n:d}})")
-        if hasattr(pending, "__await__"):
-            await pending
-        if n == 9 and current_job().attempt == 1:
-            os._exit(3)
-    return os.getpid()
-"""
-
-
-def test_a_coroutine_in_a_child_process_completes_its_job_in_its_own_transaction(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each run has a loop of its own there, and with it a connection of its own."""
-    (tmp_path / "coroutine_children.py").write_text(CHILD_APP.format(url=place.url))
-    monkeypatch.syspath_prepend(tmp_path)
-    app: Any = importlib.import_module("coroutine_children")
-    try:
-        with app.jobs.worker({"children": 1}, lease=1, listener=place.events.append):
-            pids = [app.pay.enqueue(n).result(timeout=20) for n in (7, 8)]
-            last = app.pay.enqueue(9)
-            assert last.result(timeout=20) not in pids
-    finally:
-        app.jobs.close()
-        del sys.modules["coroutine_children"]
-    assert pids[0] == pids[1] != os.getpid()
-    assert place.ledger() == [7, 8, 9]
-    assert [each.outcome for each in last.refresh().job.attempts] == ["lost", "succeeded"]
-    assert place.told(LeaseTaken) == place.told(Afterthought) == []
