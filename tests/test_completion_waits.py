@@ -14,13 +14,10 @@ from waiting import until
 
 
 def test_the_loop_runs_on_while_a_block_waits_for_the_files_lock(sqlite_place: Place) -> None:
-    place, ticks = sqlite_place, 0
-    started = threading.Event()
+    place, ticks, held = sqlite_place, 0, threading.Event()
 
     @place.jobs.task
     async def pay() -> str:
-        nonlocal ticks
-
         async def tick() -> None:
             nonlocal ticks
             while True:
@@ -28,18 +25,21 @@ def test_the_loop_runs_on_while_a_block_waits_for_the_files_lock(sqlite_place: P
                 await asyncio.sleep(0.001)
 
         ticking = asyncio.ensure_future(tick())
-        started.set()
+        await asyncio.to_thread(held.wait, 20)
         async with current_job().transaction(result="paid") as connection:
             place.insert(connection, 7)
         ticking.cancel()
         return "paid"
 
-    with place.worker(), place.connect() as other:
+    with place.worker() as worker, place.connect() as other:
         handle = pay.enqueue()
+        run = until(lambda: next(iter(worker._shop.runs.values()), None))
+        until(lambda: ticks)
         other.execute("BEGIN IMMEDIATE")
-        if started.wait(0.2):  # else the lock came before the claim
-            begun = ticks
-            until(lambda: ticks > begun + 50)
+        held.set()
+        until(lambda: run.context.in_transaction)
+        begun = ticks
+        until(lambda: ticks > begun + 50)
         other.rollback()
         assert handle.result(timeout=20) == "paid"
     assert place.ledger() == [7]
