@@ -55,7 +55,8 @@ def leaves_a_child_and_dies(path: str) -> None:
     if pid == 0:
         time.sleep(600)
         os._exit(0)
-    Path(path).write_text(str(pid))
+    with Path(path).open("a") as told:
+        told.write(f"{{pid}}\\n")
     os.kill(os.getpid(), 9)
 """
 
@@ -151,8 +152,8 @@ def test_a_child_that_dies_is_noticed_although_its_own_children_live(child_app: 
             assert job.failure is not None
             assert job.failure.reason == "crashed"
         finally:
-            if path.exists():
-                os.kill(int(path.read_text()), signal.SIGKILL)
+            for pid in path.read_text().split() if path.exists() else ():
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def test_an_app_that_no_child_could_find_is_refused_when_the_worker_is_made() -> None:
