@@ -28,6 +28,7 @@ class Part:
     figures: dict[str, str]
     samples: Callable[[bool], list[Sample]]
     store: str = "sqlite"
+    most: int = 1_000  # rounds it is taken in: once is enough for what takes a quarter of an hour
 
 
 def row(system: str, profile: str, slots: int) -> str:
@@ -150,6 +151,11 @@ def _memory(quick: bool) -> list[Sample]:
     return [Sample("redis-memory", MEMORY, "memory", ("--jobs", "2000" if quick else "100000"), "jobsworth")]
 
 
+def _snapshot(quick: bool) -> list[Sample]:
+    size = ("--seconds", "3", "--jobs", "500") if quick else ("--seconds", "900", "--jobs", "10000")
+    return [Sample("postgres-snapshot", HELD, "snapshot", size, "jobsworth")]
+
+
 def _wal(quick: bool) -> list[Sample]:
     size = ("--seconds", "0.5", "--rest", "0.5") if quick else ("--seconds", "10", "--rest", "10")
     return [Sample("wal", WAL, "wal", size, "jobsworth")]
@@ -161,6 +167,7 @@ THREADS, COROUTINES = "enqueue() from 50 threads", "aenqueue() from 50 coroutine
 SHALLOW, DEEP, HISTORY = "1,000 waiting", "1,000,000 waiting", "1,000 waiting, 1,000,000 finished"
 WHERE = {"worker in the same process": "same", "worker in another process": "across"}
 IDLE, WAL = "jobsworth worker, 4 slots", "enqueueing and draining at full speed for 10 s"
+HELD, FREE = "one transaction open all the time", "none open"
 MEMORY = "jobsworth, 70 bytes of arguments and result"
 
 PARTS = {
@@ -235,6 +242,14 @@ def _on_server(store: str, wanted: list[tuple[str, str, int, int]]) -> dict[str,
 
 PARTS.update(_on_server("postgres", ON_POSTGRES))
 PARTS.update(_on_server("redis", ON_REDIS))
+PARTS["postgres-snapshot"] = Part(
+    "The drain rate beside an old snapshot",
+    "Two databases drain 10,000 jobs in turns for a quarter of an hour, once; in one of them a transaction stays open.",
+    {"rate": "jobs/s"},
+    _snapshot,
+    "postgres",
+    most=1,
+)
 PARTS["redis-memory"] = Part(
     "Memory of Redis per job",
     "All that belongs to it, indexes and keys included, over 100,000 jobs.",

@@ -156,6 +156,16 @@ MUTANTS = (
         "return __import__('time').time() if self._clock is None else self._clock()",
         "tests/test_postgres_engine.py -k clock",
     ),
+    # a handler's own transaction
+    Mutant(
+        "completion: a transaction without a fence", "engines/postgres/completing.py",
+        "    if not rows:\n", "    if False:\n", "tests/test_completion_in_coroutines.py -k lost_lease",
+    ),
+    Mutant(
+        "completion: a cancellation cuts the commit short", "completion.py",
+        "await _to_the_end(block.__aexit__(kind, exc, trace))", "await block.__aexit__(kind, exc, trace)",
+        "tests/test_completion_in_coroutines.py -k while_it_commits",
+    ),
     # Redis
     Mutant("redis: endings without a fence", "engines/redis/lua/plain.lua", "fence == given and", "", REDIS),
     Mutant("redis: failures without a fence", "engines/redis/lua/settle.lua", "job.fence ~= ending[2] or", "", REDIS),
@@ -174,7 +184,7 @@ MUTANTS = (
     Mutant(
         "worker: the second ending of a run counts too", "worker/shop.py",
         "if self.runs.pop(run.key, None) is None:", "if self.runs.pop(run.key, None) is Ellipsis:",
-        "tests/test_worker.py",
+        "tests/test_run_stopping.py",
     ),
     Mutant(
         "worker: heartbeats stop while a job runs", "worker/office.py",

@@ -6,12 +6,13 @@ Every verb is one transaction, most are one round trip; the server's clock is th
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -35,11 +36,12 @@ from ...errors import QueueFull
 from ...job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
 from . import adopt, desk, doctor, figures, intake, life, migrate
-from .completing import completing
+from .completing import acompleting, completing
 from .doorbell import Doorbell
 from .enlist import HOME, enlist, tables
 from .faults import IN_THE_WAY
 from .lines import Line, Lines
+from .looped import LoopedLine, LoopedLines
 from .marks import Marks
 from .names import DEFAULT, checked, named
 
@@ -81,6 +83,7 @@ class PostgresEngine:
         self._lines = Lines(self._conninfo, self.where)
         self._marks = Marks()
         self._lent = Lines(self._conninfo, self.where)  # to handlers
+        self._looped = LoopedLines(self._conninfo, self.where)  # to those that are coroutines
         self._home: tuple[Any, ...] | None = None
         self._bell = Bell()
         self._doorbell = Doorbell(self._lines, self.schema, self._bell)
@@ -102,6 +105,7 @@ class PostgresEngine:
         self._doorbell.stop()
         self._lines.hang_up()
         self._lent.hang_up()
+        self._looped.hang_up()
         self._home = None
 
     async def schema_version(self) -> SchemaVersion:
@@ -131,13 +135,22 @@ class PostgresEngine:
     def completing(self, ending: Callable[[], Settlement]) -> Iterator[Line]:
         if not self._opened:
             self._open()
-
-        def settle(line: Line, end: Settlement) -> bool:
-            return life.settle_one(self._ask(line), end, self._now())
-
-        with completing(self._lent, settle, ending) as line:
+        with completing(self._lent, self._last, ending) as line:
             yield line
         self._ring()
+
+    @asynccontextmanager
+    async def acompleting(self, ending: Callable[[], Settlement]) -> AsyncIterator[LoopedLine]:
+        if not self._opened:
+            await asyncio.to_thread(self._open)
+        async with acompleting(self._looped, self._last, ending) as line:
+            yield line
+        self._ring()
+
+    def _last(self, ending: Settlement) -> tuple[bytes, Sequence[Any]]:
+        """The statement that ends a job in its own transaction."""
+        sql, values = life.settling(ending, self._now())
+        return named(self.schema, sql).encode(), values
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
         answer = self._do(
@@ -282,6 +295,7 @@ def _after_fork() -> None:
     for engine in list(_engines):
         engine._lines.forget()  # noqa: SLF001
         engine._lent.forget()  # noqa: SLF001
+        engine._looped.forget()  # noqa: SLF001
         engine._start()  # noqa: SLF001
 
 

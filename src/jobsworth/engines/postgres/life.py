@@ -103,10 +103,10 @@ def _wants(want: Sequence[Want], begin: Sequence[Rank]) -> str | None:
     return to_json(asked) if asked else None
 
 
-def settle_one(ask: Ask, ending: Settlement, test_now: float | None) -> bool:
-    """Write one ending that brings no job with it. False if its lease was lost."""
+def settling(ending: Settlement, test_now: float | None) -> tuple[str, Sequence[Any]]:
+    """What writes one ending that brings no job with it. It answers with no row if its lease was lost."""
     ended, others = _endings([ending])
-    return bool(ask(SETTLE, (ended, others, test_now)).fetchall())
+    return SETTLE, (ended, others, test_now)
 
 
 def _settle_and_forward(

@@ -22,7 +22,8 @@ T = TypeVar("T")
 CONNECT_WITHIN = 3  # seconds
 ANSWER_WITHIN = 10.0  # seconds a server may leave any of our statements unanswered; they take milliseconds
 IDLE = 4  # connections kept open while nobody uses them
-_KEEPALIVE: dict[str, Any] = {
+HOW: dict[str, Any] = {
+    "autocommit": True, "prepare_threshold": None, "connect_timeout": CONNECT_WITHIN, "application_name": "jobsworth",
     "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000,
 }  # fmt: skip
 
@@ -33,10 +34,10 @@ class Line(psycopg.Connection[tuple[Any, ...]]):
     answer_within = ANSWER_WITHIN
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
-        return super().wait(_bounded(gen, time.monotonic() + self.answer_within), *args, **options)
+        return super().wait(bounded(gen, time.monotonic() + self.answer_within), *args, **options)
 
 
-def _bounded(gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
+def bounded(gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
     """What psycopg waits with: it asks for a state of the socket and is told every 0.1 s that there is none yet."""
     answer = None
     while True:
@@ -89,10 +90,7 @@ class Lines:
 
     def connect(self) -> Line:
         """A new connection, for somebody who keeps it. Raises psycopg's errors."""
-        line: Line = Line.connect(
-            self._conninfo, autocommit=True, prepare_threshold=None, connect_timeout=CONNECT_WITHIN,
-            application_name="jobsworth", **_KEEPALIVE,
-        )  # fmt: skip
+        line: Line = Line.connect(self._conninfo, **HOW)
         return line
 
     def hang_up(self) -> None:
