@@ -8,7 +8,7 @@ export PHOTOS
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup servers test check lint types imports format demo bench fire mutants wheel clean
+.PHONY: help setup servers test check lint types imports format demo photos bench fire mutants wheel clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -38,9 +38,13 @@ format: setup  ## write the format, and fix what can be fixed safely
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-demo:  ## real pictures through a real queue (PHOTOS=~/Pictures for your own)
+demo:  ## real pictures through a real queue, and their page (PHOTOS=~/Pictures for your own, ARGS=--no-browser)
 	@scripts/setup.sh demo $(VENV)
 	@$(BIN)/python examples/photos/demo.py $(ARGS)
+
+photos:  ## serve the photo example's page, with a worker, on http://127.0.0.1:8000/ (PORT=8080)
+	@scripts/setup.sh demo $(VENV)
+	@cd examples/photos && $(abspath $(BIN))/python web.py
 
 bench:  ## measure beside the peers in one run, in an environment of its own
 	@scripts/setup.sh bench .venv-bench

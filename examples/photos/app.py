@@ -39,6 +39,7 @@ class ImageQueue(QueueService):
     name = "image_processing"
     worker_count = 4  # at once, in each worker process
     timeout = 60  # seconds for one attempt
+    max_size = 1000  # pictures that may wait; then enqueueing raises QueueFull
     # Anything may fail once, a full disk for example, and is tried again. A damaged file stays damaged.
     retry = Retry(max_attempts=5, give_up_on=(pictures.PictureError,))
 

@@ -2,10 +2,14 @@
 
 PHOTOS=~/Pictures makes it use the pictures of that folder (they are only read) instead of its own. It ends with 0 only
 if everything it promises has happened: it checks.
+
+In a terminal with a browser at hand it also opens its page, on which the same jobs move, and keeps it open for your own
+pictures until Ctrl-C. --no-browser leaves that out; anywhere else the demo ends by itself.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -25,6 +29,9 @@ FEWEST, MOST = 8, 40  # pictures: with fewer nobody is left to be cancelled or k
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="make demo", description="Real photographs through a real queue.")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the page; end when the story does")
+    wishes = parser.parse_args()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows few letters still gets the rest
@@ -40,11 +47,14 @@ def main() -> int:
         return 2
     folder = Path(tempfile.mkdtemp(prefix="jobsworth-photos-"))
     os.environ["JOBSWORTH_URL"] = f"sqlite:///{folder / 'jobs.db'}"
-    # Only now: importing app.py reads the variable, and the database is to be as fresh as the folder.
+    os.environ["PHOTOS_FOLDER"] = str(folder / "sent")
+    # Only now: importing app.py and web.py reads the variables, and all is to be as fresh as the folder.
     from stage import play
+    from window import Window, can_open
 
+    window = None if wishes.no_browser or not can_open(console) else Window()
     try:
-        return play(sources, OWN / "rocket.jpg", folder, console)
+        return play(sources, OWN / "rocket.jpg", folder, console, window)
     except KeyboardInterrupt:
         console.print(f"\nStopped, and so are the workers. What was made so far is in {folder}", soft_wrap=True)
         return 130

@@ -19,7 +19,10 @@ from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, UnidentifiedIma
 SIZES = {"thumb": 160, "medium": 640, "large": 1280}  # name -> longest side in pixels
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF")  # what we read; nothing that needs another program to decode
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".gif")
+STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF87a", b"GIF89a")
 MAX_PIXELS = 80_000_000  # a small file can unfold into gigabytes; beyond this it is not even decoded
+
+LONGEST_NAME = 150  # bytes; file systems take 255, and ours get longer while they are written
 
 WHITE = (255, 255, 255)
 # Tried in this order for captions; Pillow's own font knows little more than ASCII.
@@ -55,6 +58,18 @@ def load(path: Path, *, largest: int = max(SIZES.values())) -> Image.Image:
             raise
         # Pillow tells of broken content with any of these, without an errno.
         raise PictureError(f"{path.name} is damaged: {exc}") from exc
+
+
+def begins_like_one(start: bytes) -> bool:
+    """Whether a file whose first 16 bytes are these may be a picture. Only load() knows whether it is."""
+    return start.startswith(STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+
+
+def safe_name(given: str) -> str:
+    """A file name that somebody sent, as one that stays in its folder and can be read: perhaps shorter, perhaps ""."""
+    last = unicodedata.normalize("NFC", given).replace("\\", "/").rpartition("/")[2]
+    readable = "".join(sign for sign in last if sign.isprintable())
+    return readable.encode()[-LONGEST_NAME:].decode(errors="ignore").strip(" .")
 
 
 def shrink(picture: Image.Image, longest: int) -> Image.Image:

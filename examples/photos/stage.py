@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from app import Photo, images, jobs, make_contact_sheet
@@ -12,9 +13,10 @@ from crew import Crew
 from pictures import output_path
 from rich.console import Console
 from rich.markup import escape
-from screen import screen_on
+from screen import Screen, screen_on
 from story import DemoFailed, Story
 from verdict import Check, check_all, check_sheet, print_table
+from window import OWNER, Window
 
 from jobsworth import Job, JobsworthError, State
 
@@ -24,32 +26,58 @@ START_LIMIT = 30  # seconds for the workers to come up
 TIME_LIMIT = 240  # seconds; with the pictures that come along it takes about twenty
 
 
-def play(sources: Sequence[Path], victim: Path, folder: Path, console: Console) -> int:
-    """Run the demo in a fresh folder; returns the exit code. A damaged copy of `victim` joins the pictures."""
+def play(sources: Sequence[Path], victim: Path, folder: Path, console: Console, window: Window | None = None) -> int:
+    """Run the demo in a fresh folder; returns the exit code. A damaged copy of `victim` joins the pictures.
+
+    window: a page on which to show it too, and which then stays until Ctrl-C.
+    """
     damaged = damage(victim, folder / "cut short.jpg")
     photos = list(named([*sources[:3], damaged, *sources[3:]], folder / "pictures"))
     console.print(f"[bold]{len(photos)} pictures[/] for {WORKERS} workers with {images.worker_count} slots each\n")
     try:
-        with Crew(folder, jobs.url, PACE) as crew, screen_on(console) as screen:
-            for _ in range(WORKERS):
-                crew.hire()
-            story = Story(crew, screen)
-            story.muster(START_LIMIT)
-            orders = [images.options(label=photo.source.name).new_job(photo) for photo in photos]
-            by_id = {handle.id: photo for handle, photo in zip(jobs.enqueue_many(orders), photos, strict=True)}
-            found = story.watch(list(by_id), TIME_LIMIT)
-            sheet, shown = make_sheet(found, by_id, folder)
-            crew.dismiss()
-        checks = check_all(found, by_id, damaged, story)
-        checks += [check_sheet(sheet, shown), Check("the workers stopped when asked to", *crew.left_well())]
-        print_table(console, found, story)
-        tell(checks, folder, sheet, console)
+        with window or nullcontext(), Crew(folder, jobs.url, PACE) as crew:
+            with screen_on(console) as screen:
+                story = Story(crew, screen)
+                by_id = begin(photos, crew, story, screen, window)
+                found = story.watch(list(by_id), TIME_LIMIT)
+                sheet, shown = make_sheet(found, by_id, folder)
+                crew.dismiss()
+            checks = check_all(found, by_id, damaged, story)
+            checks += [check_sheet(sheet, shown), Check("the workers stopped when asked to", *crew.left_well())]
+            print_table(console, found, story)
+            tell(checks, folder, sheet, console)
+            if window is not None:
+                linger(window, crew, console)
         return 0 if all(check.kept for check in checks) else 1
     except (DemoFailed, JobsworthError) as exc:
         console.print(f"[red]The demo failed:[/] {escape(str(exc))}\nEverything is in {folder}", soft_wrap=True)
         return 1
     finally:
         jobs.close()
+
+
+def begin(
+    photos: Sequence[Photo], crew: Crew, story: Story, screen: Screen, window: Window | None
+) -> dict[str, Photo]:
+    """Hire the workers, enqueue the pictures and show the page; returns the jobs' ids with their pictures."""
+    for _ in range(WORKERS):
+        crew.hire()
+    story.muster(START_LIMIT)
+    orders = [images.options(label=photo.source.name, owner=OWNER).new_job(photo) for photo in photos]
+    handles = jobs.enqueue_many(orders)
+    if window is not None:
+        window.open()
+        screen.say(f"the same in your browser: {window.url}")
+    return {handle.id: photo for handle, photo in zip(handles, photos, strict=True)}
+
+
+def linger(window: Window, crew: Crew, console: Console) -> None:
+    """Keep the page, and a worker for what is dropped there, until Ctrl-C."""
+    hand = crew.hire()
+    console.print(f"\n[bold]Your turn:[/] drop pictures onto {window.url}  (Ctrl-C ends)", soft_wrap=True)
+    with suppress(KeyboardInterrupt):
+        hand.process.wait()
+        raise DemoFailed(f"{hand.name} ended by itself, see {hand.log}")
 
 
 def damage(source: Path, target: Path) -> Path:
