@@ -140,12 +140,7 @@ class JobHandle(Generic[R_co]):
         return moved
 
     async def _retry(self, engine: Engine) -> None:
-        job = await find_one(engine, self.id)
-        move = RUN_NOW if job.state is State.SCHEDULED else REDRIVE
-        if not await engine.move(Where(ids=(self.id,)), move):
-            job = await find_one(engine, self.id)
-            why = f"another live job holds its key {job.key!r}" if job.state in FINAL else f"it is {job.state.value}"
-            raise MoveRefused(f"job {self.id} cannot be tried again: {why}")
+        await run_again(engine, self.id)
 
     def _ended(self, job: Job | None, timeout: float | None) -> Job:
         if job is None:
@@ -177,6 +172,19 @@ async def find_one(engine: Engine, job_id: JobId, queue: str | None = None) -> J
             f"there is no job {job_id!r}{place}", hint="finished jobs are removed after their queue's `keep`"
         )
     return found[0]
+
+
+async def run_again(engine: Engine, job_id: JobId, args: bytes | None = None) -> None:
+    """Put a job back in line: one that has ended, with new arguments if there are any, or one that waits for its time.
+
+    Raises JobNotFound (E301) or MoveRefused (E307).
+    """
+    job = await find_one(engine, job_id)
+    move = RUN_NOW if job.state is State.SCHEDULED and args is None else REDRIVE
+    if not await engine.move(Where(ids=(job_id,)), msgspec.structs.replace(move, args=args)):
+        job = await find_one(engine, job_id)
+        why = f"another live job holds its key {job.key!r}" if job.state in FINAL else f"it is {job.state.value}"
+        raise MoveRefused(f"job {job_id} cannot be tried again: {why}")
 
 
 async def status_of(engine: Engine, job: Job, *, accepted: bool = True) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from jobsworth.app import Jobsworth
 from jobsworth.engine import Engine, Where
 from jobsworth.errors import JobNotFound
 from jobsworth.job import FINAL, PENDING, Job, JobId, State
+from jobsworth.loads import SILENT_AFTER
 from jobsworth.log import clean
 
 from . import jobs as show
@@ -21,7 +22,6 @@ from .terminal import is_terminal, say
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-SILENT_AFTER = 30.0  # seconds without a heartbeat after which a worker is not counted on
 PATIENCE = 0.8  # seconds a job may wait before somebody asks why
 
 

@@ -6,6 +6,9 @@ what does not exist. Nobody is anybody until `authorize` or a token says so.
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable, Collection
 from enum import IntEnum
@@ -14,12 +17,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from jobsworth.engine import Where
+from jobsworth.errors import BadOption
 from jobsworth.job import Job
 from jobsworth.tokens import Tokens
 
 from .message import Request
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+SHORTEST_PASSWORD = 8  # characters
 _MOST_TOKENS = 100  # in one header
 
 
@@ -81,8 +86,8 @@ Authorize = Callable[[Request], Decision | Awaitable[Decision]]
 NOBODY = Visitor(Level.NONE)
 
 
-def local_operator(request: Request) -> Decision:
-    """ADMIN for whoever sits at this machine, nobody else: for a site that listens on loopback only.
+def local_operator(request: Request, level: Level = Level.ADMIN) -> Decision:
+    """ADMIN (or another level) for whoever sits at this machine, nobody else: for a site that listens on loopback only.
 
     A page of another site must not get in by a name that it has made to mean this machine, nor the whole world through
     a proxy that runs here: both are told by what they send.
@@ -94,7 +99,41 @@ def local_operator(request: Request) -> Decision:
         or not is_loopback(_host_of(f"//{request.headers.get('host', '')}"))
     ):
         return None
-    return Visitor(Level.ADMIN, name="local")
+    return Visitor(level, name="local")
+
+
+class BasicAuth:
+    """One user and password, asked for by the browser itself. For a server of one's own; apps have better ways.
+
+    pair: "user:password", with a password of at least 8 characters. Raises BadOption (E105).
+    """
+
+    challenge = 'Basic realm="jobsworth", charset="UTF-8"'
+
+    def __init__(self, pair: str, level: Level = Level.ADMIN) -> None:
+        self._user, colon, password = pair.partition(":")
+        if not colon or not self._user or len(password) < SHORTEST_PASSWORD:
+            raise BadOption(f"the sign-in is user:password, with a password of at least {SHORTEST_PASSWORD} characters")
+        self._wanted = _digest(pair)
+        self._level = level
+
+    def __repr__(self) -> str:
+        return f"<BasicAuth of {self._user}>"
+
+    def __call__(self, request: Request) -> Decision:
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "basic":
+            return None
+        try:
+            pair = base64.b64decode(given.strip(), validate=True).decode()
+        except ValueError:
+            return None
+        # Digests have one length, whatever was given: the comparison takes one time, too.
+        return Visitor(self._level, name=self._user) if hmac.compare_digest(_digest(pair), self._wanted) else None
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def is_loopback(host: str | None) -> bool:

@@ -6,108 +6,68 @@ refuses whoever may not see them, before any handler runs.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from . import floor, letters, live, monitors, operators, pages, shown, users
+from .access import Level
+from .choice import Page
+from .pages import HTML
+from .table import Route, Table
 
-from . import live, users
-from .access import SAFE, Level
-from .message import JSON, Request, Response
-from .refusal import MethodRefused, NoSuchPage
-
-if TYPE_CHECKING:
-    from .site import Site
-
+NONE, USER, READ, OPERATE, ADMIN = Level
 EVENTS = "text/event-stream"
-Handler = Callable[["Site", Request], Coroutine[Any, Any, Response]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One address and method.
-
-    query, data: Structs of what the query and the body may hold; nothing else is taken.
-    answer:      the type of the JSON it gives, for the document; `kind` its media type.
-    """
-
-    method: str
-    path: str
-    level: Level
-    handler: Handler
-    about: str
-    query: Any = None
-    data: Any = None
-    answer: Any = dict[str, Any]
-    kind: str = JSON
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.level, Level):
-            raise TypeError(f"{self.method} {self.path} has no level")
-        if self.method not in SAFE and (self.level < Level.USER or self.data is None):
-            raise TypeError(f"{self.method} {self.path} changes something: it needs a level and a body type")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What the path names: ("id",) of "/jobs/{id}/status"."""
-        return tuple(re.findall(r"\{(\w+)\}", self.path))
-
-
-class Table:
-    """Routes, found by method and path."""
-
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self.routes = tuple(routes)
-        self._exact: dict[str, dict[str, Route]] = {}
-        self._shaped: dict[re.Pattern[str], dict[str, Route]] = {}
-        for route in self.routes:
-            methods = self._methods(route)
-            if route.method in methods:
-                raise ValueError(f"there are two routes for {route.method} {route.path}")
-            methods[route.method] = route
-
-    def _methods(self, route: Route) -> dict[str, Route]:
-        if not route.names:
-            return self._exact.setdefault(route.path, {})
-        # {file} may hold slashes, all others are one segment.
-        shape = re.sub(r"\{(\w+)\}", lambda it: f"(?P<{it[1]}>{'.+' if it[1] == 'file' else '[^/]+'})", route.path)
-        return self._shaped.setdefault(re.compile(shape), {})
-
-    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """The route, and what the path names. Raises NoSuchPage (E604) or MethodRefused (E605)."""
-        path = path.rstrip("/") or "/"
-        names: dict[str, str] = {}
-        methods = self._exact.get(path)
-        if methods is None:
-            found, methods = next(
-                ((found, methods) for shape, methods in self._shaped.items() if (found := shape.fullmatch(path))),
-                (None, {}),
-            )
-            if found is None:
-                raise NoSuchPage("there is nothing here", hint="openapi.json lists what there is")
-            names = found.groupdict()
-        route = methods.get("GET" if method == "HEAD" else method)
-        if route is None:
-            raise MethodRefused(sorted(methods.keys() | ({"HEAD"} if "GET" in methods else set())))
-        return route, names
-
 
 USERS = (
-    Route(
-        method="GET", path="/jobs/{id}/status", level=Level.USER, handler=users.status, query=users.Newer,
-        answer=users.Snapshot, about="Where a job stands; with `since`, as soon as that has changed.",
-    ),
-    Route(
-        method="GET", path="/jobs/{id}/events", level=Level.USER, handler=live.job_events, kind=EVENTS,
-        about="A job's changes as they happen, until it has ended. Last-Event-ID: the version that is known.",
-    ),
-    Route(
-        method="GET", path="/events", level=Level.USER, handler=live.events, query=live.Watched, kind=EVENTS,
-        about="The changes of several jobs, of an owner's, or of the store as a whole.",
-    ),
-    Route(
-        method="POST", path="/jobs/{id}/cancel", level=Level.USER, handler=users.cancel, data=users.Cancel,
-        answer=users.Snapshot, about="Ask a job to stop.",
-    ),
+    Route("GET", "/jobs/{id}/status", USER, users.status,
+          "Where a job stands; with `since`, as soon as that has changed.", query=users.Newer, answer=users.Snapshot),
+    Route("GET", "/jobs/{id}/events", USER, live.job_events,
+          "A job's changes as they happen, until it has ended. Last-Event-ID: the version that is known.",
+          kind=EVENTS, refuses=(429, 501)),
+    Route("GET", "/events", USER, live.events, "The changes of several jobs, of an owner's, or of the whole store.",
+          query=live.Watched, kind=EVENTS, refuses=(429, 501)),
+    Route("POST", "/jobs/{id}/cancel", USER, users.cancel, "Ask a job to stop.", data=users.Cancel,
+          answer=users.Snapshot),
 )  # fmt: skip
-TABLE = Table(USERS)
+MONITORS = (
+    Route("GET", "/livez", NONE, monitors.livez, "Whether this process works.", answer=monitors.Alive, gives=(200, 503)),
+    Route("GET", "/readyz", NONE, monitors.readyz, "Whether jobs can be stored.", answer=monitors.Ready),
+    Route("GET", "/health/jobs", READ, monitors.health, "Jobs in numbers.", answer=monitors.Health),
+    Route("GET", "/task-stats", READ, monitors.task_stats, "What runs, and what ended since the start.",
+          answer=monitors.TaskStats),
+    Route("GET", "/metrics", READ, monitors.metrics, "Numbers for Prometheus.",
+          kind="text/plain", refuses=(501,)),
+)  # fmt: skip
+OPERATORS = (
+    Route("GET", "/api/overview", READ, floor.overview, "Whether anything is wrong.", answer=shown.Overview),
+    Route("GET", "/api/jobs", READ, operators.list_jobs, "Jobs, newest first.", query=Page, answer=shown.Listing),
+    Route("POST", "/api/jobs", OPERATE, operators.enqueue, "Enqueue a job.", data=operators.Enqueue,
+          answer=operators.Enqueued, gives=(200, 201)),
+    Route("POST", "/api/jobs/bulk", OPERATE, operators.bulk, "Act on many jobs.", data=operators.Bulk,
+          answer=shown.Changed, raised={"delete": ADMIN}),
+    Route("GET", "/api/jobs/{id}", READ, operators.show, "A job with all that is kept of it.", answer=shown.Whole),
+    Route("DELETE", "/api/jobs/{id}", ADMIN, operators.delete, "Delete a job.", data=operators.Nothing,
+          answer=shown.Changed),
+    Route("POST", "/api/jobs/{id}/cancel", OPERATE, operators.cancel, "Ask a job to stop.", data=users.Cancel,
+          answer=shown.Changed),
+    Route("POST", "/api/jobs/{id}/retry", OPERATE, operators.retry, "Run a job again now.", data=operators.Retry,
+          answer=shown.Changed),
+    Route("GET", "/api/queues", READ, floor.queues, "All queues.", answer=list[shown.QueueView]),
+    Route("POST", "/api/queues/{queue}/pause", OPERATE, floor.pause, "Let no worker take its jobs.",
+          data=operators.Nothing, answer=shown.QueueView),
+    Route("POST", "/api/queues/{queue}/resume", OPERATE, floor.resume, "Let workers take its jobs again.",
+          data=operators.Nothing, answer=shown.QueueView),
+    Route("GET", "/api/workers", READ, floor.workers, "Live workers and what they run.",
+          answer=list[shown.WorkerView]),
+    Route("GET", "/api/tasks", READ, floor.tasks, "What can be enqueued.", answer=list[shown.TaskView]),
+    Route("GET", "/api/dead", READ, letters.grouped, "Dead letters by error.", query=letters.Letters,
+          answer=letters.Groups),
+    Route("POST", "/api/dead/redrive", OPERATE, letters.redrive, "Try dead letters again.", data=letters.Redrive,
+          answer=shown.Changed),
+    Route("POST", "/api/dead/discard", ADMIN, letters.discard, "Delete dead letters.", data=letters.TheseLetters,
+          answer=shown.Changed),
+)  # fmt: skip
+PAGES = (
+    Route("GET", "/", READ, pages.front, "The dashboard.", kind=HTML, gives=(200, 304, 308)),
+    Route("GET", "/static/{file}", NONE, pages.static, "Files of the dashboard and jobsworth.js.", kind="*/*",
+          gives=(200, 304)),
+    Route("GET", "/openapi.json", READ, pages.openapi, "This document."),
+)  # fmt: skip
+TABLE = Table((*USERS, *MONITORS, *OPERATORS, *PAGES))

@@ -38,7 +38,8 @@ from .refusal import (
     answer_to,
     unexpected,
 )
-from .routes import TABLE, Route, Table
+from .routes import TABLE
+from .table import Route, Table
 from .wsgi import Wsgi
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Site:
         self.worker = worker
         self.origins = frozenset(origins)
         self.hub = Hub(jobs.bridge, most=streams)
-        self.started = time.monotonic()
+        self._started = time.monotonic()
         self._authorize = authorize
         self._tell = harmless(listener)
         self._lost: float | None = None  # since when the engine does not answer
@@ -131,12 +132,18 @@ class Site:
             response.headers["www-authenticate"] = getattr(self._authorize, "challenge", "Bearer")
         return response
 
+    @property
+    def uptime(self) -> float:
+        """Seconds since the site was made."""
+        return time.monotonic() - self._started
+
     async def _answer(self, request: Request) -> Response:
         route, request.names = self.table.find(request.method, request.path)
         request.visitor = await self._visitor(route, request)
-        self._admit(route, request.visitor)
+        _admit(route.level, request.visitor)
         request.query = _query(route, request)
         request.data = _data(route, request)
+        _admit(route.level_for(request.data), request.visitor)
         if "id" in request.names:
             request.job = await self._job(route, request)
         if "queue" in request.names:
@@ -169,19 +176,6 @@ class Site:
                 return found
             case _:
                 raise TypeError(f"authorize gave a {type(found).__name__}; it must give a Visitor, a Level or None")
-
-    def _admit(self, route: Route, visitor: Visitor) -> None:
-        """Raise unless a visitor's level is enough. Whether they may see the object comes later."""
-        if visitor.level >= route.level or (route.level <= Level.USER and visitor.jobs):
-            return
-        if visitor.level is Level.NONE:
-            raise NotSignedIn("sign in first")
-        if visitor.level < Level.READ:  # operators' addresses do not exist for users
-            raise NoSuchPage("there is nothing here")
-        raise NotAllowed(
-            f"this needs the level {route.level.name.lower()}; yours is {visitor.level.name.lower()}",
-            hint="ask whoever looks after this site",
-        )
 
     async def _job(self, route: Route, request: Request) -> Any:
         job_id = request.names["id"]
@@ -229,6 +223,20 @@ class Site:
         if self._lost is not None:
             since, self._lost = self._lost, None
             self._tell(EngineBack(time.monotonic() - since))
+
+
+def _admit(level: Level, visitor: Visitor) -> None:
+    """Raise unless a visitor's level is enough. Whether they may see the object comes later."""
+    if visitor.level >= level or (level <= Level.USER and visitor.jobs):
+        return
+    if visitor.level is Level.NONE:
+        raise NotSignedIn("sign in first")
+    if visitor.level < Level.READ:  # operators' addresses do not exist for users
+        raise NoSuchPage("there is nothing here")
+    raise NotAllowed(
+        f"this needs the level {level.name.lower()}; yours is {visitor.level.name.lower()}",
+        hint="ask whoever looks after this site",
+    )
 
 
 def _query(route: Route, request: Request) -> Any:
