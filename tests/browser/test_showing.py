@@ -11,7 +11,9 @@ from house import House, element, reaches
 from playwright.sync_api import Page, expect
 from stage import NewVisitor
 
-STATES = ["scheduled", "queued", "running", "running", "cancelling", "completed", "failed", "cancelled", "not available"]
+STATES = [
+    "scheduled", "queued", "running", "running", "cancelling", "completed", "failed", "cancelled", "not available",
+]  # fmt: skip
 STYLE = """:root { color-scheme: light dark; font: 16px/1.4 system-ui, sans-serif }
 main { max-width: 30em; margin: 1em auto } job-progress { margin: 1.2em 0 }"""
 
@@ -80,7 +82,8 @@ def test_its_parts_can_be_styled(house: House, visitors: NewVisitor) -> None:
     page = visitors().open(house.page_of(house.enqueue(), style=style))
     expect(page.get_by_role("status")).to_have_text("running")
     shown = page.locator("job-progress")
-    outlines = shown.evaluate("({ shadowRoot: { children } }) => [...children].map((it) => getComputedStyle(it).outlineWidth)")
+    widths = "({ shadowRoot: { children } }) => [...children].map((it) => getComputedStyle(it).outlineWidth)"
+    outlines = shown.evaluate(widths)
     assert outlines == ["3px"] * 4
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from house import House
+from playwright.sync_api import expect
 from stage import Visitor
 
 import jobsworth.web
@@ -18,6 +19,7 @@ from servers import LOUD, required
 STATIC = Path(jobsworth.web.__file__).parent / "static"
 MODULE, TYPES = STATIC / "jobsworth.js", STATIC / "jobsworth.d.ts"
 TYPESCRIPT = "typescript@5.9.3"
+ROOT = Path(__file__).parents[2]
 
 
 def test_it_has_at_most_three_kilobytes_on_the_wire() -> None:
@@ -42,11 +44,27 @@ def test_its_types_hold_for_a_program_that_uses_them() -> None:
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip(f"{LOUD}npm is not on this machine, so the types of jobsworth.js are not checked")
-    command = [npm, "exec", "--yes", f"--package={TYPESCRIPT}", "--", "tsc", "--noEmit", "--strict", "--target", "es2022",
-               "--module", "esnext", "--moduleResolution", "bundler", "typed.ts"]  # fmt: skip
+    options = "--noEmit --strict --target es2022 --module esnext --moduleResolution bundler".split()
+    command = [npm, "exec", "--yes", f"--package={TYPESCRIPT}", "--", "tsc", *options, "typed.ts"]
     here = Path(__file__).parent
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     said = done.stdout + done.stderr
     if "npm error" in said and not required():
         pytest.skip(f"{LOUD}npm cannot fetch TypeScript, so the types of jobsworth.js are not checked")
     assert done.returncode == 0, said
+
+
+def test_the_example_in_the_documents_works(house: House, visitor: Visitor) -> None:
+    text = (ROOT / "docs" / "browser.md").read_text()
+    chapter = text[text.index("## Watch a job") :]
+    (page_body,) = re.findall(r"```html\n(.*?)```", chapter, re.DOTALL)
+    (script,) = re.findall(r"```js\n(.*?)```", chapter, re.DOTALL)
+    (house.folder / "pages" / "upload.js").write_text(script)
+    job = house.enqueue()
+    visitor.context.route("**/convert", lambda route: route.fulfill(json={"id": job.id, "token": job.token()}))
+    page = visitor.open(house.page(page_body))
+    page.get_by_role("button", name="Convert").click()
+    expect(page.get_by_role("status")).to_have_text("running")
+    expect(page.get_by_role("link")).to_be_hidden()
+    house.tell(job, "end")
+    expect(page.get_by_role("link")).to_be_visible()

@@ -9,7 +9,7 @@ from stage import NewVisitor, Visitor
 
 from waiting import until
 
-SERVER_DIED = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+SERVER_DIED = ("ERR_CONNECTION_", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_EMPTY_RESPONSE")
 BACK_WITHIN = 20_000  # ms; the pauses grow with the outage
 # Keeps in `seen` what a watch tells, and that it is over.
 WATCH = """([id, token]) => { window.seen = []; import("/background/static/jobsworth.js").then(async ({ watch }) => {
