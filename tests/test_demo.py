@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 pytest.importorskip("PIL", reason="the photo example needs Pillow: pip install 'jobsworth[photos]'")
 from PIL import Image
+
+from waiting import until
 
 DEMO = Path(__file__).parent.parent / "examples" / "photos" / "demo.py"
 LIMIT = 55  # seconds; it takes about fifteen where nothing else is going on
@@ -23,15 +29,20 @@ LIMIT = 55  # seconds; it takes about fifteen where nothing else is going on
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
 
 
-@contextmanager
-def demo(folder: Path, photos: str = "") -> Iterator[subprocess.Popen[str]]:
-    """The demo without a terminal, with `folder` as the place for temporary folders; ended whatever happens."""
+def surroundings(folder: Path, photos: str, **more: str) -> dict[str, str]:
+    """The demo's environment, with `folder` as the place for temporary folders."""
     environment = {**os.environ, "TMPDIR": str(folder), "PHOTOS": photos, "PYTHONUNBUFFERED": "1"}
-    for name in ("JOBSWORTH_URL", "JOBSWORTH_APP", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE"):
+    for name in ("JOBSWORTH_URL", "JOBSWORTH_APP", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE", "BROWSER", "PHOTOS_HOSTS"):
         environment.pop(name, None)
+    return {**environment, **more}
+
+
+@contextmanager
+def demo(folder: Path, photos: str = "", *arguments: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """The demo without a terminal; ended whatever happens."""
     process = subprocess.Popen(
-        [sys.executable, str(DEMO)], env=environment, text=True, encoding="utf-8", stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, str(DEMO), *arguments], env=surroundings(folder, photos, **more), text=True,
+        encoding="utf-8", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
         yield process
@@ -39,6 +50,60 @@ def demo(folder: Path, photos: str = "") -> Iterator[subprocess.Popen[str]]:
         if process.poll() is None:
             process.terminate()  # it takes its workers along
         process.communicate(timeout=30)
+
+
+class OnTerminal:
+    """The demo on a terminal of its own. `said` grows as it speaks, `opened` is the address that it gave a browser."""
+
+    def __init__(self, folder: Path, photos: Path, *arguments: str) -> None:
+        self._note, browser = folder / "opened", folder / "browser"
+        browser.write_text(f"#!/bin/sh\nprintf '%s' \"$1\" >'{self._note}.part'\nmv '{self._note}.part' '{self._note}'\n")
+        browser.chmod(0o755)
+        self._terminal, side = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, str(DEMO), *arguments], stdin=side, stdout=side, stderr=side, start_new_session=True,
+            env=surroundings(folder, str(photos), TERM="xterm", COLUMNS="120", LINES="40", BROWSER=str(browser)),
+        )  # fmt: skip
+        os.close(side)
+        self.said = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                part = os.read(self._terminal, 65536)
+            except OSError:  # Linux: the other side has closed
+                part = b""
+            if not part:
+                break
+            self.said += part.decode(errors="replace")
+
+    @property
+    def opened(self) -> str:
+        until(lambda: self._note.exists() or self.process.poll() is not None, LIMIT, "a browser is asked to open")
+        assert self._note.exists(), self.said
+        return self._note.read_text()
+
+    def ends(self, within: float) -> int:
+        code = self.process.wait(within)
+        self._reader.join(10)
+        return code
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.ends(30)
+        os.close(self._terminal)
+
+
+@contextmanager
+def on_terminal(folder: Path, photos: Path, *arguments: str) -> Iterator[OnTerminal]:
+    demo = OnTerminal(folder, photos, *arguments)
+    try:
+        yield demo
+    finally:
+        demo.close()
 
 
 def wait_for_line(process: subprocess.Popen[str], words: str) -> str:
@@ -116,6 +181,63 @@ def test_being_ended_from_outside_takes_the_workers_along(tmp_path: Path) -> Non
     assert process.returncode == 128 + signal.SIGTERM, said
     assert "Traceback" not in said
     wait_until_nothing_is_left(folder)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A folder with as many pictures as a story needs, soon done."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    for number in range(8):
+        Image.new("RGB", (200, 100), (number * 30, 90, 120)).save(folder / f"{number}.jpg")
+    return folder
+
+
+def test_on_a_terminal_its_page_shows_the_same_and_stays_for_ones_own_pictures(tmp_path: Path, small: Path) -> None:
+    with on_terminal(tmp_path, small) as demo:
+        address = demo.opened
+        assert address in demo.said
+        with httpx.Client(follow_redirects=True, trust_env=False) as browser:
+            base = str(browser.get(address).url)
+            shown = browser.get(f"{base}pictures").json()["pictures"]
+            assert {picture["name"] for picture in shown} == {*(f"{n}.jpg" for n in range(8)), "cut short.jpg"}
+            assert httpx.get(f"{base}pictures", trust_env=False).status_code == 401, "others know no such address"
+
+            def status(job: str) -> Any:
+                return browser.get(f"{base}background/jobs/{job}/status").json()["job"]["status"]
+
+            until(lambda: "Your turn:" in demo.said or demo.process.poll() is not None, LIMIT, demo.said)
+            ends = [status(picture["job"]) for picture in shown]
+            assert sorted(ends) == ["cancelled", *["completed"] * 7, "failed"]
+            mine = browser.post(f"{base}pictures", params={"name": "mine.jpg"}, content=(small / "1.jpg").read_bytes())
+            until(lambda: status(mine.json()["job"]) == "completed", 30)
+            assert browser.get(f"{base}pictures/{mine.json()['job']}/large.webp").status_code == 200
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.ends(30) == 0, demo.said
+    assert "Traceback" not in demo.said
+    (folder,) = tmp_path.glob("jobsworth-photos-*")
+    wait_until_nothing_is_left(folder)
+
+
+def test_ctrl_c_in_the_middle_takes_the_page_along(tmp_path: Path, small: Path) -> None:
+    with on_terminal(tmp_path, small) as demo:
+        address = demo.opened
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.ends(30) == 130, demo.said
+    assert "Traceback" not in demo.said
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address, trust_env=False)
+    (folder,) = tmp_path.glob("jobsworth-photos-*")
+    wait_until_nothing_is_left(folder)
+
+
+def test_whoever_wants_no_browser_gets_none(tmp_path: Path, small: Path) -> None:
+    with on_terminal(tmp_path, small, "--no-browser") as demo:
+        until(lambda: "running" in demo.said or demo.process.poll() is not None, LIMIT)
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.ends(30) == 130, demo.said
+    assert "http://" not in demo.said
+    assert not (tmp_path / "opened").exists()
 
 
 @pytest.mark.parametrize(("wanted", "why"), [("no/such", "there is no such folder"), (".", "no pictures in there")])

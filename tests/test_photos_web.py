@@ -336,7 +336,7 @@ def test_the_example_is_short_enough_to_be_read() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_is_served_by_itself_and_ends_though_somebody_looks_on(tmp_path: Path, number: signal.Signals) -> None:
-    with served(tmp_path, pace=5) as page, httpx.Client(base_url=page.url, trust_env=False) as browser:
+    with served(tmp_path, pace=0.5) as page, httpx.Client(base_url=page.url, trust_env=False) as browser:
         assert browser.get("/").status_code == 200
         job = browser.post("/pictures", params={"name": "a.jpg"}, content=ROCKET).json()["job"]
         with browser.stream("GET", f"/background/jobs/{job}/events") as stream:
