@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no kil
 def surroundings(folder: Path, photos: str, **more: str) -> dict[str, str]:
     """The demo's environment, with `folder` as the place for temporary folders."""
     environment = {**os.environ, "TMPDIR": str(folder), "PHOTOS": photos, "PYTHONUNBUFFERED": "1"}
-    for name in ("JOBSWORTH_URL", "JOBSWORTH_APP", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE", "BROWSER", "PHOTOS_HOSTS"):
+    for name in ("JOBSWORTH_URL", "JOBSWORTH_APP", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE", "BROWSER", "DISPLAY"):
         environment.pop(name, None)
     return {**environment, **more}
 
@@ -57,7 +57,8 @@ class OnTerminal:
 
     def __init__(self, folder: Path, photos: Path, *arguments: str) -> None:
         self._note, browser = folder / "opened", folder / "browser"
-        browser.write_text(f"#!/bin/sh\nprintf '%s' \"$1\" >'{self._note}.part'\nmv '{self._note}.part' '{self._note}'\n")
+        part = f"{self._note}.part"
+        browser.write_text(f"#!/bin/sh\nprintf '%s' \"$1\" >'{part}'\nmv '{part}' '{self._note}'\n")
         browser.chmod(0o755)
         self._terminal, side = pty.openpty()
         self.process = subprocess.Popen(

@@ -246,7 +246,9 @@ def test_a_job_that_cannot_be_is_not_there(web: Any, ada: Person, job: str) -> N
     assert ada.get(f"/pictures/{job}/thumb.jpg").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["%2e%2e/web.py", "..%2fweb.py", "%2e%2e%2f%2e%2e%2f%2e%2e%2fpyproject.toml", "%2fetc%2fpasswd"])
+@pytest.mark.parametrize(
+    "path", ["%2e%2e/web.py", "..%2fweb.py", "%2e%2e%2f%2e%2e%2f%2e%2e%2fpyproject.toml", "%2fetc%2fpasswd"]
+)
 def test_the_pages_files_are_all_there_is_of_the_disk(web: Any, path: str) -> None:
     assert Person(web).get(f"/page/{path}").status_code == 404
 

@@ -44,7 +44,8 @@ class Server(uvicorn.Server):
     """uvicorn waits until all answers are complete before it ends, but a stream goes on: streams are closed first."""
 
     def __init__(self, app: ASGIApp, site: Site, **options: object) -> None:
-        super().__init__(uvicorn.Config(app, proxy_headers=False, server_header=False, **options))
+        quick = {"timeout_graceful_shutdown": 2, "proxy_headers": False, "server_header": False}
+        super().__init__(uvicorn.Config(app, **quick, **options))
         self._site = site
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
