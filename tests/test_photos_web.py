@@ -198,10 +198,12 @@ def test_somebody_elses_picture_is_not_there(web: Any, ada: Person) -> None:
 def test_nobody_is_somebody_without_the_cookie(web: Any, ada: Person) -> None:
     job = ada.sent()
     assert done(web, job) == ["completed"]
-    stranger, forger = Person(web), Person(web)
+    stranger, forger, herself = Person(web), Person(web), Person(web)
     name, value = next(iter(ada.cookies.items()))
     head, dot, signature = value.rpartition(".")
+    herself.cookies.set(name, value, domain=HOST)
     forger.cookies.set(name, head + dot + signature[::-1], domain=HOST)
+    assert herself.status(job)["status"] == "completed"
     for person in (stranger, forger):
         assert person.get("/pictures").status_code == 401
         assert person.send("a.jpg", ROCKET).status_code == 401
