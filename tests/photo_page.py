@@ -27,8 +27,8 @@ HOST = "photos.test"
 
 @contextmanager
 def imported(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The module web.py, imported anew, with its jobs and its files in `folder`."""
-    patch.setenv("JOBSWORTH_URL", f"sqlite:///{folder / 'jobs.db'}")
+    """The module web.py, imported anew, with its files in `folder` and its jobs in memory."""
+    patch.setenv("JOBSWORTH_URL", "memory://")
     patch.setenv("PHOTOS_FOLDER", str(folder / "sent"))
     patch.setenv("PHOTOS_HOSTS", HOST)
     patch.setenv("PHOTOS_PACE", "0")
@@ -57,9 +57,7 @@ class Person:
 
     async def _ask(self, method: str, path: str, host: str, more: dict[str, Any]) -> httpx.Response:
         transport = httpx.ASGITransport(self._web.app)
-        async with httpx.AsyncClient(
-            transport=transport, base_url=f"http://{host}", cookies=self.cookies
-        ) as client:
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}", cookies=self.cookies) as client:
             answer = await client.request(method, path, **more)
             self.cookies = client.cookies
             return answer

@@ -230,20 +230,18 @@ def test_it_answers_to_its_own_name_only(web: Any) -> None:
     assert Person(web).get("/", host="evil.test").status_code == 400
 
 
-@pytest.mark.parametrize(
-    "output",
-    [
-        "rocket.jpg", "huge.jpg", "thumb", "thumb.png", ".jpg", "..", "%2e%2e", "..%2frocket.jpg", "..%2F..%2Fjobs.db",
-        "%2e%2e%5cjobs.db", "thumb.jpg%00", "thumb%2frocket.jpg", "%2fetc%2fpasswd", "thumb.jpg%2f",
-    ],
-)  # fmt: skip
-def test_an_address_only_chooses_among_what_was_made(web: Any, ada: Person, output: str) -> None:
+def test_an_address_only_chooses_among_what_was_made(web: Any, ada: Person) -> None:
     job = ada.sent()
     assert done(web, job) == ["completed"]
-    assert ada.get(f"/pictures/{job}/{output}").status_code == 404
+    assert ada.get(f"/pictures/{job}/thumb.jpg").status_code == 200
+    for output in (
+        "rocket.jpg", "huge.jpg", "thumb", "thumb.png", ".jpg", "%2e%2e", "..%2frocket.jpg", "..%2F..%2Fjobs.db",
+        "%2e%2e%5cjobs.db", "thumb.jpg%00", "thumb%2frocket.jpg", "%2fetc%2fpasswd", "THUMB.jpg",
+    ):  # fmt: skip
+        assert ada.get(f"/pictures/{job}/{output}").status_code == 404, output
 
 
-@pytest.mark.parametrize("job", ["nobody", "..", "%2e%2e", "a%00b", "%20", "'%20or%201=1--", "x" * 5000])
+@pytest.mark.parametrize("job", ["nobody", "%2e%2e", "a%00b", "%20", "'%20or%201=1--", "x" * 5000])
 def test_a_job_that_cannot_be_is_not_there(web: Any, ada: Person, job: str) -> None:
     assert ada.get(f"/pictures/{job}/thumb.jpg").status_code == 404
 
@@ -340,7 +338,7 @@ def test_the_example_is_short_enough_to_be_read() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_is_served_by_itself_and_ends_though_somebody_looks_on(tmp_path: Path, number: signal.Signals) -> None:
-    with served(tmp_path, pace=0.5) as page, httpx.Client(base_url=page.url, trust_env=False) as browser:
+    with served(tmp_path, pace=0.2) as page, httpx.Client(base_url=page.url, trust_env=False) as browser:
         assert browser.get("/").status_code == 200
         job = browser.post("/pictures", params={"name": "a.jpg"}, content=ROCKET).json()["job"]
         with browser.stream("GET", f"/background/jobs/{job}/events") as stream:

@@ -56,9 +56,7 @@ def play(sources: Sequence[Path], victim: Path, folder: Path, console: Console, 
         jobs.close()
 
 
-def begin(
-    photos: Sequence[Photo], crew: Crew, story: Story, screen: Screen, window: Window | None
-) -> dict[str, Photo]:
+def begin(photos: Sequence[Photo], crew: Crew, story: Story, screen: Screen, window: Window | None) -> dict[str, Photo]:
     """Hire the workers, enqueue the pictures and show the page; returns the jobs' ids with their pictures."""
     for _ in range(WORKERS):
         crew.hire()

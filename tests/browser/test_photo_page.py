@@ -84,7 +84,10 @@ def test_drop_watch_cancel_and_download(visits: Opener, tmp_path: Path) -> None:
     seen = done.get_by_role("progressbar").evaluate(
         """(bar) => new Promise((over) => {
             const seen = new Set();
-            const look = () => { seen.add(bar.value); bar.value < 100 ? requestAnimationFrame(look) : over([...seen]); };
+            const look = () => {
+                seen.add(bar.value);
+                bar.value < 100 ? requestAnimationFrame(look) : over([...seen]);
+            };
             look();
         })"""
     )
