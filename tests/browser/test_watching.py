@@ -293,7 +293,7 @@ def test_progress_that_comes_fast_is_told_at_most_five_times_a_second(house: Hou
 def test_a_host_that_cannot_stream_is_asked_instead(house: House, visitors: NewVisitor) -> None:
     house.wsgi.start()
     visitor = visitors(house.wsgi.url)
-    visitor.expects("501")
+    visitor.expects("501", "404")
     job, other = house.enqueue("progress 40 Loading"), house.enqueue()
     page = visitor.open(house.page(element(job.id, job.token()) + element(other.id, job.token())))
     expect(state(page)).to_have_text(["running", "not available"])
