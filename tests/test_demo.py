@@ -213,9 +213,12 @@ def test_on_a_terminal_its_page_shows_the_same_and_stays_for_ones_own_pictures(t
             mine = browser.post(f"{base}pictures", params={"name": "mine.jpg"}, content=(small / "1.jpg").read_bytes())
             until(lambda: status(mine.json()["job"]) == "completed", 30)
             assert browser.get(f"{base}pictures/{mine.json()['job']}/large.webp").status_code == 200
-        demo.process.send_signal(signal.SIGINT)
-        assert demo.ends(30) == 0, demo.said
+            with browser.stream("GET", f"{base}background/events") as stream:  # somebody still looks on
+                assert stream.status_code == 200
+                demo.process.send_signal(signal.SIGINT)
+                assert demo.ends(30) == 0, demo.said
     assert "Traceback" not in demo.said
+    assert "exceeded" not in demo.said
     (folder,) = tmp_path.glob("jobsworth-photos-*")
     wait_until_nothing_is_left(folder)
 
