@@ -1,15 +1,18 @@
-"""What every fire test has: a seed that is printed, and a crew that is gone afterwards."""
+"""What every fire test has: a seed that is printed, a crew that is gone afterwards, and figures that can be quoted."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 from crew import Crew
 from weather import new_place
+
+FIGURES = "figures"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,3 +42,23 @@ def crew(tmp_path: Path, url: str, seed: int) -> Iterator[Crew]:
     crew = Crew(tmp_path, url)
     yield crew
     crew.close()
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Tell how many trials went how, and of their seconds the median and the worst: a line at the end of the run."""
+
+    def tell(what: str, seconds: list[float] | None = None) -> None:
+        if seconds:
+            what += f": median {median(seconds):.3f} s, worst {max(seconds):.3f} s"
+        record_property(FIGURES, what)
+
+    return tell
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for outcome, reports in terminalreporter.stats.items():
+        for report in reports:
+            if getattr(report, "when", "") == "call":
+                for what in [what for name, what in report.user_properties if name == FIGURES]:
+                    terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}, {outcome}: {what}")
