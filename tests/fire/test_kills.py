@@ -14,7 +14,7 @@ from jobsworth import State
 from waiting import until
 
 JOBS = 20_000 if LONG else 2_000
-EVERYWHERE = [pytest.param(None, id="sqlite"), "postgres"]  # one word more for each engine
+EVERYWHERE = [pytest.param(None, id="sqlite"), "postgres", "redis"]  # one word more for each engine
 pytestmark = pytest.mark.parametrize("url", EVERYWHERE, indirect=True)
 
 

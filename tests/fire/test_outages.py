@@ -23,6 +23,7 @@ from waiting import until
 KILLS = 20 if LONG else 4
 CUTS = 200 if LONG else 40
 TRIALS = 200 if LONG else 12
+STRAYS = 50 if LONG else 4
 NOTICED = 15  # seconds after which silence must have been noticed
 BACK = 5  # seconds after an outage within which work goes on
 Figures = Callable[..., None]
@@ -193,6 +194,45 @@ def test_nothing_is_lost_when_the_connection_is_cut_again_and_again(
     assert set(starts.values()) == {1}, "no handler was run again: completions were kept until they could be written"
     nothing_ended_twice(crew)
     crew.check({handle.id for handle in handles}, slots={"default": 4})
+
+
+@pytest.mark.parametrize("who", ["an idle worker", "a worker that has just ended another job"])
+def test_a_claim_whose_answer_was_cut_starts_again_long_before_its_lease_ends(
+    who: str, network: Network, far: App, crew: Crew, heard: list[Event], figures: Figures
+) -> None:
+    """The engine says that this worker runs it; the worker lives, and has never heard of it: it hands it back."""
+    ended, strays, again = [], [], []
+    with far.jobs.worker({"default": 2}, lease=600, listener=heard.append):
+        for trial in range(STRAYS):
+            ended.append(crew.app.held.enqueue(f"beside{trial}"))  # this one it knows of: that it must keep
+            if who != "an idle worker":  # which has no slot free then: to write that ending and to claim is one turn
+                ended.append(crew.app.held.enqueue(f"trial{trial}"))
+            until(lambda: all(other.progress for other in ended[-2:]))
+            strays.append(crew.app.quick.enqueue(trial))
+            network.delay(0.3)  # so long the answer is on its way
+            (crew.folder / f"trial{trial}.1").touch()
+            until(lambda: strays[-1].state is State.RUNNING, what="it is claimed")
+            network.reset()
+            cut = time.monotonic()
+            assert strays[-1].id not in {event.id for event in read_ledger(crew.folder)}, "too late: heard of already"
+            network.heal()
+            until(lambda: strays[-1].state is State.COMPLETED, 20)
+            again += [event.at - cut for event in read_ledger(crew.folder) if event.id == strays[-1].id][:1]
+            (crew.folder / f"beside{trial}.1").touch()
+        figures(f"{len(strays)} of {STRAYS} claims started again", again)
+        crew.finish(within=20)
+    assert max(again) < BACK
+    assert [[each.outcome for each in stray.refresh().job.attempts] for stray in strays] == [
+        ["released", "succeeded"]
+    ] * STRAYS
+    assert [[each.outcome for each in other.refresh().job.attempts] for other in ended] == [["succeeded"]] * len(ended)
+    assert {(job.state, job.attempt, job.crashes) for job in crew.all_jobs()} == {(State.COMPLETED, 1, 0)}
+    told = Counter(event.claim.lease.job_id for event in heard if isinstance(event, AttemptEnded))
+    assert {told[handle.id] for handle in ended} == {1}
+    assert number(LeaseTaken, heard) == 0
+    ledger = Counter((event.kind, event.id) for event in read_ledger(crew.folder))
+    assert ledger == Counter((kind, job.id) for kind in ("start", "end") for job in crew.all_jobs())  # each ran once
+    crew.check({handle.id for handle in strays + ended}, slots={"default": 2})
 
 
 # --- silence -------------------------------------------------------------------------------------------------------
