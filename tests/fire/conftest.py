@@ -32,9 +32,10 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where the jobs live: in a file, or on the server whose fixture an indirect parameter names."""
-    server = getattr(request, "param", None)
-    return f"sqlite:///{tmp_path / 'jobs.db'}" if server is None else new_place(request.getfixturevalue(server))
+    """Where the jobs live: in a file, or where an indirect parameter says: in memory, or the fixture of a server."""
+    place = getattr(request, "param", "sqlite")
+    known = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path / 'jobs.db'}"}
+    return known.get(place) or new_place(request.getfixturevalue(place))
 
 
 @pytest.fixture

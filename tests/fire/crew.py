@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fire_app import App
 from fire_history import History, read_ledger, violations
 
@@ -20,6 +21,8 @@ from jobsworth.job import FINAL
 from waiting import until
 
 LONG = os.environ.get("JOBSWORTH_FIRE") == "long"
+PLACES = ["sqlite", "postgres", "redis"]  # one word more for each engine that processes can share
+EVERYWHERE = pytest.mark.parametrize("url", PLACES, indirect=True)
 PROGRAM = Path(__file__).with_name("fire_app.py")
 
 

@@ -7,15 +7,14 @@ import signal
 import time
 
 import pytest
-from crew import LONG, Crew, alive, later
+from crew import EVERYWHERE, LONG, Crew, alive, later
 from fire_history import read_ledger
 
 from jobsworth import State
 from waiting import until
 
 JOBS = 20_000 if LONG else 2_000
-EVERYWHERE = [pytest.param(None, id="sqlite"), "postgres", "redis"]  # one word more for each engine
-pytestmark = pytest.mark.parametrize("url", EVERYWHERE, indirect=True)
+pytestmark = EVERYWHERE
 
 
 def test_no_job_is_lost_while_workers_are_killed(crew: Crew) -> None:
