@@ -210,8 +210,8 @@ def test_a_claim_whose_answer_was_cut_starts_again_long_before_its_lease_ends(
             if who != "an idle worker":  # which has no slot free then: to write that ending and to claim is one turn
                 ended.append(crew.app.held.enqueue(f"trial{trial}"))
             until(lambda: all(other.progress for other in ended[-2:]))
-            strays.append(crew.app.quick.enqueue(trial))
             network.delay(0.3)  # so long the answer is on its way
+            strays.append(crew.app.quick.enqueue(trial))
             (crew.folder / f"trial{trial}.1").touch()
             until(lambda: strays[-1].state is State.RUNNING, what="it is claimed")
             network.reset()
