@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from crew import LONG, Crew, later
+from crew import LONG, Crew, Figures, later
 from fire_app import App
 from fire_history import read_ledger
 from proxy import Direction
@@ -26,7 +26,6 @@ TRIALS = 200 if LONG else 12
 STRAYS = 50 if LONG else 4
 NOTICED = 15  # seconds after which silence must have been noticed
 BACK = 5  # seconds after an outage within which work goes on
-Figures = Callable[..., None]
 
 
 @pytest.fixture(
@@ -242,7 +241,7 @@ def test_a_claim_whose_answer_was_cut_starts_again_long_before_its_lease_ends(
 
 @pytest.mark.parametrize("silence", ["a black hole", "a server that is stopped"])
 def test_silence_is_noticed_and_nobody_waits_for_ever(
-    silence: str, server: Any, network: Network, far: App, crew: Crew, heard: list[Event]
+    silence: str, server: Any, network: Network, far: App, crew: Crew, heard: list[Event], figures: Figures
 ) -> None:
     """The worker says so, callers are refused, a running job goes on and its result is kept."""
     callers = [App(network.through(crew.url), crew.folder) for _ in range(3)]
@@ -256,6 +255,7 @@ def test_silence_is_noticed_and_nobody_waits_for_ever(
                      call(lambda: callers[2].quick.enqueue(1))]  # fmt: skip
             (crew.folder / "through.1").touch()
             until(lambda: number(EngineLost, heard), NOTICED)
+            figures("noticed", [time.monotonic() - began])
             for each in calls:
                 found, seconds = each.result(NOTICED)
                 assert isinstance(found, EngineUnavailable)
@@ -269,6 +269,7 @@ def test_silence_is_noticed_and_nobody_waits_for_ever(
         assert number(EngineBack, heard) == 0
         healed = time.monotonic()
         assert crew.app.quick.enqueue(3).result(BACK) == 6
+        figures("afterwards a job done", [time.monotonic() - healed])
         assert time.monotonic() - healed < BACK
         until(lambda: worker.healthy(5))
         assert held.result(10) == 1
