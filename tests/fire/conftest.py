@@ -51,11 +51,8 @@ def figures(record_property: Callable[[str, object], None]) -> Figures:
 
     def tell(what: str, seconds: list[float] | None = None) -> None:
         if seconds:
-            what += (
-                f": {max(seconds):.3f} s"
-                if len(seconds) == 1
-                else (f": median {median(seconds):.3f} s, worst {max(seconds):.3f} s")
-            )
+            middle = f"median {median(seconds):.3f} s, worst " if len(seconds) > 1 else ""
+            what += f": {middle}{max(seconds):.3f} s"
         record_property(FIGURES, what)
 
     return tell
