@@ -127,6 +127,15 @@ MUTANTS = (
     ),
     # the worker
     Mutant(
+        "worker: strays are not looked for", "worker/strays.py",
+        "self._since = sent if self._since is None else self._since", "self._since = None",
+        "tests/fire/test_outages.py -k answer_was_cut",
+    ),
+    Mutant(
+        "worker: strays are told from nothing that runs", "worker/strays.py",
+        "if ending.key not in self.known]", "]", "tests/fire/test_outages.py -k answer_was_cut",
+    ),
+    Mutant(
         "worker: endings are forgotten before they are written", "worker/office.py",
         "        answer = await self._ask(endings, want)\n",
         "        self._unsettled = []\n        answer = await self._ask(endings, want)\n",

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fire_app import App
 from fire_history import History, read_ledger, violations
 
@@ -20,6 +22,9 @@ from jobsworth.job import FINAL
 from waiting import until
 
 LONG = os.environ.get("JOBSWORTH_FIRE") == "long"
+PLACES = ["sqlite", "postgres", "redis"]  # one word more for each engine that processes can share
+EVERYWHERE = pytest.mark.parametrize("url", PLACES, indirect=True)
+Figures = Callable[..., None]  # the fixture: what went how, and seconds of which the median and the worst are told
 PROGRAM = Path(__file__).with_name("fire_app.py")
 
 
