@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from recorder import record
+
 from jobsworth import CurrentJob, Jobsworth, Queue, Retry, current_job
 
 PATIENT = Retry(max_attempts=3, max_crashes=100, base=0.02)  # for jobs that are killed again and again, innocently
@@ -42,6 +44,7 @@ class App:
         self.folder = folder
         self.ledger = ledger = Ledger(folder)
         self.jobs = jobs = Jobsworth(url)
+        record(jobs.engine, folder)
         jobs.add(Queue("default", worker_count=4, retry=PATIENT, grace=0.5))
         jobs.add(Queue("poison", worker_count=4, retry=Retry(max_attempts=3, max_crashes=3, base=0.02)))
         jobs.add(Queue("children", worker_count=2, retry=PATIENT, isolation="process", grace=0.5))
