@@ -108,7 +108,8 @@ class Crew:
             **known,
         )
         assert calls, "nothing was recorded at the engine's door"
-        assert violations(history) == []
+        found = violations(history)
+        assert not found, "\n".join(found)
         return history
 
     def close(self) -> None:

@@ -158,8 +158,12 @@ class History:
     @cached_property
     def renewed(self) -> set[str]:
         """Jobs that an operator may have redriven: everything of theirs may begin again."""
-        redrives = [call for call in self.calls if call.move == "redrive"]
-        return {id_ for call in redrives for id_ in (*call.moved, *(call.ids or ()))}
+        return self.perhaps_moved("redrive")
+
+    def perhaps_moved(self, *moves: str) -> set[str]:
+        """Jobs that one of these moves has moved, or may have."""
+        calls = [call for call in self.calls if call.move in moves]
+        return {id_ for call in calls for id_ in (call.moved if call.answered else call.ids or ())}
 
 
 def read_ledger(folder: Path) -> list[Event]:

@@ -112,9 +112,7 @@ def _starts(job: Job, starts: list[Event], leases: list[Held], history: History)
 
 def _due(job: Job, leases: list[Held], endings: list[Ended], history: History) -> Iterator[str]:
     """Never before the delay of its wish, retry or snooze is over, never after it expired."""
-    hurried = {
-        id_ for call in history.calls if call.move in ("run_now", "redrive") for id_ in (*call.moved, *(call.ids or ()))
-    }
+    hurried = history.perhaps_moved("run_now", "redrive")
     wish, asked = history.wishes.get(job.id, (None, None))
     if wish is None or asked is None or job.id in hurried:
         return
@@ -190,7 +188,7 @@ def _cancelled(history: History, starts: dict[str, list[Event]]) -> Iterator[str
                 yield f"{id_}: cancelled while it waited, it is {job.state.value}"
             if not job.cancel_requested:
                 yield f"{id_}: cancelled, and the store does not know that somebody asked"
-    asked = {id_ for call in cancels for id_ in (*call.moved, *(call.ids or ()))}
+    asked = history.perhaps_moved("cancel")
     if all(call.answered or call.ids is not None for call in cancels):
         yield from (
             f"{job.id}: nobody cancelled it, the store says that somebody did"

@@ -88,10 +88,10 @@ def _attempts(job: Job, history: History) -> Iterator[str]:
         yield f"it counts {job.attempt} attempts, its history {due - 1}"
     if job.id not in history.renewed:
         yield from _charges(job, attempts)
-    if (job.state is State.COMPLETED) != (bool(ended) and ended[-1].outcome == "succeeded"):
-        yield f"it is {job.state.value}, but its last attempt {ended[-1].outcome if ended else 'never was'}"
-    if any(each.outcome == "succeeded" for each in ended[:-1]) and job.id not in history.renewed:
-        yield "an attempt was made after one had succeeded"
+        if (job.state is State.COMPLETED) != (bool(ended) and ended[-1].outcome == "succeeded"):
+            yield f"it is {job.state.value}, but its last attempt {ended[-1].outcome if ended else 'never was'}"
+        if any(each.outcome == "succeeded" for each in ended[:-1]):
+            yield "an attempt was made after one had succeeded"
 
 
 def _charges(job: Job, attempts: tuple[Attempt, ...]) -> Iterator[str]:

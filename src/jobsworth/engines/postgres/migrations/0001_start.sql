@@ -275,6 +275,7 @@ LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable
 AS $$
 #variable_conflict use_column
 DECLARE
+    -- A job may come after this look at the clock and be seen all the same: it starts no sooner than it is due.
     v_now double precision := @moment(test_now);
     v_want record;
     v_found integer := 0;
@@ -304,8 +305,8 @@ BEGIN
             RETURN QUERY
             UPDATE @jobs AS job SET
                 state = 2, attempt = job.attempt + 1, fence = job.fence + 1, worker = the_worker,
-                lease_until = v_now + lease, started_at = v_now, updated_at = v_now, progress = NULL,
-                version = job.version + 1
+                lease_until = v_now + lease, started_at = greatest(v_now, job.run_at), updated_at = greatest(v_now, job.run_at),
+                progress = NULL, version = job.version + 1
              WHERE job.seq = (
                    SELECT line.seq FROM @jobs AS line
                     WHERE line.state = 1 AND line.crashes > 0 AND line.queue = v_want.queue
@@ -325,8 +326,8 @@ BEGIN
              ORDER BY (-line.priority::bigint), line.seq LIMIT v_want.room - v_found FOR UPDATE SKIP LOCKED)
         UPDATE @jobs AS job SET
             state = 2, attempt = job.attempt + 1, fence = job.fence + 1, worker = the_worker,
-            lease_until = v_now + lease, started_at = v_now, updated_at = v_now, progress = NULL,
-            version = job.version + 1
+            lease_until = v_now + lease, started_at = greatest(v_now, job.run_at), updated_at = greatest(v_now, job.run_at),
+            progress = NULL, version = job.version + 1
           FROM chosen WHERE job.seq = chosen.seq
         RETURNING NULL::double precision, job.seq, job.id, job.fence, job.queue, job.task, job.args, job.attempt,
             job.errors, job.crashes, job.max_attempts, job.priority, job.key, job.owner, job.label, job.tags, job.meta,
