@@ -275,7 +275,6 @@ LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- A job may come after this look at the clock and be seen all the same: it starts no sooner than it is due.
     v_now double precision := @moment(test_now);
     v_want record;
     v_found integer := 0;
@@ -301,11 +300,12 @@ BEGIN
          WHERE NOT EXISTS (SELECT FROM @queues AS known WHERE known.name = want.queue AND known.paused)
     LOOP
         v_found := 0;
+        -- They look at the clock once more: a job that came after v_now may be seen, and does not start before that.
         IF v_want.crashed AND NOT v_crashed THEN
             RETURN QUERY
             UPDATE @jobs AS job SET
                 state = 2, attempt = job.attempt + 1, fence = job.fence + 1, worker = the_worker,
-                lease_until = v_now + lease, started_at = greatest(v_now, job.run_at), updated_at = greatest(v_now, job.run_at),
+                lease_until = v_now + lease, started_at = (SELECT @moment(test_now)), updated_at = (SELECT @moment(test_now)),
                 progress = NULL, version = job.version + 1
              WHERE job.seq = (
                    SELECT line.seq FROM @jobs AS line
@@ -320,14 +320,14 @@ BEGIN
         END IF;
         RETURN QUERY
         WITH chosen AS MATERIALIZED (
-            SELECT line.seq FROM @jobs AS line
+            SELECT line.seq, (SELECT @moment(test_now)) AS now FROM @jobs AS line
              WHERE line.state = 1 AND line.crashes = 0 AND line.queue = v_want.queue AND line.task = ANY (v_want.tasks)
                AND ((-line.priority::bigint), line.seq) >= (v_want.from_rank, v_want.from_seq)
              ORDER BY (-line.priority::bigint), line.seq LIMIT v_want.room - v_found FOR UPDATE SKIP LOCKED)
         UPDATE @jobs AS job SET
             state = 2, attempt = job.attempt + 1, fence = job.fence + 1, worker = the_worker,
-            lease_until = v_now + lease, started_at = greatest(v_now, job.run_at), updated_at = greatest(v_now, job.run_at),
-            progress = NULL, version = job.version + 1
+            lease_until = v_now + lease, started_at = chosen.now, updated_at = chosen.now, progress = NULL,
+            version = job.version + 1
           FROM chosen WHERE job.seq = chosen.seq
         RETURNING NULL::double precision, job.seq, job.id, job.fence, job.queue, job.task, job.args, job.attempt,
             job.errors, job.crashes, job.max_attempts, job.priority, job.key, job.owner, job.label, job.tags, job.meta,
