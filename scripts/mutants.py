@@ -154,7 +154,8 @@ MUTANTS = (
     ),
     Mutant(
         "redis: progress without a fence", "engines/redis/lua/ear.lua",
-        "      lost[#lost + 1] = id\n", "      lost[#lost + 1] = id\n      if visit and record then visit(told[i], record) end\n",
+        "      lost[#lost + 1] = id\n",
+        "      lost[#lost + 1] = id\n      if visit and record then visit(told[i], record) end\n",
         f"{REDIS} and stale",
     ),
     Mutant(
