@@ -160,6 +160,11 @@ class History:
         """Jobs that an operator may have redriven: everything of theirs may begin again."""
         return self.perhaps_moved("redrive")
 
+    @cached_property
+    def hurried(self) -> set[str]:
+        """Jobs that an operator may have told to run at once."""
+        return self.perhaps_moved("run_now", "redrive")
+
     def perhaps_moved(self, *moves: str) -> set[str]:
         """Jobs that one of these moves has moved, or may have."""
         calls = [call for call in self.calls if call.move in moves]

@@ -112,9 +112,8 @@ def _starts(job: Job, starts: list[Event], leases: list[Held], history: History)
 
 def _due(job: Job, leases: list[Held], endings: list[Ended], history: History) -> Iterator[str]:
     """Never before the delay of its wish, retry or snooze is over, never after it expired."""
-    hurried = history.perhaps_moved("run_now", "redrive")
     wish, asked = history.wishes.get(job.id, (None, None))
-    if wish is None or asked is None or job.id in hurried:
+    if wish is None or asked is None or job.id in history.hurried:
         return
     for held in _turns(leases):
         if held.call.at < asked.began + wish.delay - SLACK:

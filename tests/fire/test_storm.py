@@ -18,7 +18,7 @@ EVERYWHERE = [pytest.param(None, id="sqlite"), "postgres", "redis"]  # one word 
 
 
 @pytest.mark.parametrize("url", EVERYWHERE, indirect=True)
-@pytest.mark.timeout(600 if LONG else 120)
+@pytest.mark.timeout(900 if LONG else 240)
 def test_the_history_of_a_storm_is_right(crew: Crew, seed: int) -> None:
     """Delays, expiries, keys, retries, snoozes, cancels, pauses, redrives; kill -9 and SIGSTOP. The checker judges."""
     crew.jobs.open()
