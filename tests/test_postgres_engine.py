@@ -11,10 +11,11 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from jobsworth import Jobsworth
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.conformance import EngineContract, twin_of
 from jobsworth.conformance.door import Door, Run, finish, new_job
-from jobsworth.engine import Engine, Want, Where
+from jobsworth.engine import Engine, Turn, Want, Where
 from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.postgres import PostgresEngine, migrate
@@ -313,6 +314,32 @@ def test_an_interrupted_caller_leaves_no_connection_in_a_transaction(database: s
         interrupted()
     assert door.count() == 1
     finish(engine.close())
+
+
+def test_a_claim_that_waited_starts_nothing_before_it_was_created(database: str) -> None:
+    """It looks at the clock, waits for a lock, and finds a job that came meanwhile."""
+    engine = _engine(_with(database, "schema=waited"))
+    jobs = Jobsworth(engine=engine)
+    task = jobs.task(name="t", queue="q")(lambda: None)
+    jobs.open()
+    turns: list[Turn] = []
+    with psycopg.connect(database) as connection:
+        connection.execute("LOCK TABLE waited.jobs IN SHARE ROW EXCLUSIVE MODE")
+        turn = threading.Thread(
+            target=lambda: turns.append(finish(engine.turn("w", [], [Want("q", 1, ("t",))], lease=30)))
+        )
+        turn.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'waited.jobs'::regclass"
+        until(lambda: connection.execute(waiting).fetchone() == (1,), what="the turn waits")
+        task.options(transaction=connection).enqueue()
+        connection.commit()
+    turn.join(10)
+    [job] = finish(engine.find(Where()))
+    assert [claim.lease.job_id for claim in turns[0].claims] == [job.id]
+    assert job.started_at is not None
+    assert job.run_at is not None
+    assert job.created_at <= job.run_at <= job.started_at
+    jobs.close()
 
 
 def test_the_servers_clock_alone_counts(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,18 @@ def test_a_server_that_has_forgotten_the_scripts_is_given_them_again(engine: Red
     assert finish(engine.count(Where(states=(State.COMPLETED,)))) == 1
 
 
+def test_the_servers_clock_alone_counts(server: Redis | Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program whose clock is an hour ahead schedules for the right moment all the same."""
+    engine = RedisEngine(_url, namespace="clocked")
+    finish(engine.open())
+    true = time.time
+    monkeypatch.setattr(time, "time", lambda: true() + 3600)
+    finish(engine.enqueue([[new_job(delay=0.2)]]))
+    monkeypatch.undo()
+    until(lambda: finish(engine.turn("w", [], [Want("mail", 5, ("send",))], lease=30)).claims, within=5)
+    finish(engine.close())
+
+
 def test_namespaces_do_not_see_each_other_and_every_key_has_the_hash_tag(server: Redis | Given) -> None:
     first, second = (RedisEngine(f"{server.url}?namespace=ns-{name}") for name in "ab")
     add(first, new_job(id="a", key="k", owner="me", tags=("t",), args=b"x" * 9_000), new_job(id="b", delay=9))

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checker import violations
 from fire_app import App
-from fire_history import History, read_ledger, violations
+from fire_history import History, read_ledger
+from recorder import read_calls
 
 from jobsworth import Job, State
 from jobsworth.job import FINAL
@@ -98,9 +100,21 @@ class Crew:
         return self.all_jobs()
 
     def check(self, acked: set[str], **known: Any) -> History:
-        """The history of everything so far; fails with what is wrong with it."""
-        history = History(acked, read_ledger(self.folder), self.all_jobs(), disturbed=self.disturbed, **known)
-        assert violations(history) == []
+        """The history of everything that was recorded so far; fails with what is wrong with it."""
+        calls = read_calls(self.folder)
+        counts = {status.queue: status.counts for status in self.jobs.queue_statuses()}
+        history = History(
+            acked,
+            read_ledger(self.folder),
+            self.all_jobs(),
+            disturbed=self.disturbed,
+            calls=calls,
+            counts=counts,
+            **known,
+        )
+        assert calls, "nothing was recorded at the engine's door"
+        found = violations(history)
+        assert not found, "\n".join(found)
         return history
 
     def close(self) -> None:
