@@ -40,27 +40,34 @@ _WORDS = {
 _WITHIN_SCRIPT = re.compile(r"-([A-Z]{2,}) ")  # Redis before 7 wraps what a script ran into
 
 
-def _word(exc: BaseException, text: str) -> str:
+# This node is not the right one any more: connections to it are of no use.
+ELSEWHERE = ("READONLY", "CLUSTERDOWN")
+
+
+def word(exc: BaseException) -> str:
+    """The word that an error Redis answered with begins with; of what a script ran into, that one's."""
+    text = str(exc)
     found = _WITHIN_SCRIPT.search(text) if "running script" in text else None
-    return found.group(1) if found else _WORDS.get(type(exc).__name__) or text.split(" ", 1)[0]
+    if found:
+        return found.group(1)
+    return str(getattr(exc, "status_code", None) or _WORDS.get(type(exc).__name__) or text.split(" ", 1)[0])
 
 
 def translate(exc: BaseException, shown: str) -> EngineError:
     """Our error for one of the driver's, saying where and what to do."""
     import redis.exceptions as theirs
 
-    text = str(exc)
-    word = str(getattr(exc, "status_code", None) or _word(exc, text))
-    if word == "OOM":
+    text, what_kind = str(exc), word(exc)
+    if what_kind == "OOM":
         return StorageFull(
             f"{shown}: Redis has reached its maxmemory; new jobs are refused, what was acknowledged is kept",
             hint="give it more memory (`redis-cli config set maxmemory ...`) or delete finished jobs;"
             " nothing needs to be restarted",
         )
-    if word in _PASSING:
-        what, hint = _PASSING[word]
+    if what_kind in _PASSING:
+        what, hint = _PASSING[what_kind]
         return EngineUnavailable(f"{shown}: Redis {what} ({text})", hint=hint)
-    if word == "NOPERM":
+    if what_kind == "NOPERM":
         return EngineError(
             f"{shown}: this user may not do that ({text})",
             hint="its ACL needs the keys and the channel of the namespace, and @read @write @scripting @pubsub",
