@@ -438,7 +438,8 @@ def test_the_doctor_warns_of_a_server_that_may_throw_jobs_away(own: Redis) -> No
 
 def test_a_user_with_no_more_rights_than_needed_can_do_everything(own: Redis) -> None:
     admin = Link(parse(own.url), "x")
-    rights = "on >pw ~{jobsworth}:* resetchannels &{jobsworth}:* -@all +@read +@write +@scripting +@pubsub +@connection +time"
+    keys = "~{jobsworth}:* resetchannels &{jobsworth}:*"
+    rights = f"on >pw {keys} -@all +@read +@write +@scripting +@pubsub +@connection +time"
     admin.command("ACL", "SETUSER", "worker", *rights.split())
     engine = RedisEngine(own.url.replace("redis://", "redis://worker:pw@"))
     finish(engine.open())
