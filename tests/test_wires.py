@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import quote, urlsplit
 
 import psycopg
@@ -28,7 +29,12 @@ from waiting import until
 
 _numbers = itertools.count()
 TRUST = "SSL_CERT_FILE"  # OpenSSL's own name for the certificates a program trusts
-LOUD = "NOT TESTED: "
+
+
+def _missing(what: str) -> NoReturn:
+    if required():
+        pytest.fail(what, pytrace=False)
+    pytest.skip(f"NOT TESTED: {what}")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +42,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for the name localhost that nobody trusts unless told to, and its key."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        (pytest.fail if required() else pytest.skip)(f"{LOUD}openssl is not on this machine")
+        _missing("openssl is not on this machine")
     folder = tmp_path_factory.mktemp("certificate")
     cert, key = folder / "cert.pem", folder / "key.pem"
     extensions = ("subjectAltName=DNS:localhost", "keyUsage=critical,digitalSignature,keyCertSign")
@@ -55,7 +61,7 @@ def secure_redis(redis: Redis | Given, certificate: tuple[Path, Path]) -> Iterat
     assert isinstance(redis, Redis)
     with redis._client() as client:
         if "tls-port" not in client.config_get("tls-port"):
-            pytest.skip(f"{LOUD}this Redis was built without TLS")
+            _missing("this Redis was built without TLS")
     cert, key = certificate
     port = free_port()
     with redis.config(tls_cert_file=cert, tls_key_file=key, tls_auth_clients="no", tls_port=port):
