@@ -40,10 +40,13 @@ def _missing(what: str) -> NoReturn:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for the name localhost that nobody trusts unless told to, and its key."""
+    return _certified(tmp_path_factory.mktemp("certificate"))
+
+
+def _certified(folder: Path) -> tuple[Path, Path]:
     openssl = shutil.which("openssl")
     if openssl is None:
         _missing("openssl is not on this machine")
-    folder = tmp_path_factory.mktemp("certificate")
     cert, key = folder / "cert.pem", folder / "key.pem"
     extensions = ("subjectAltName=DNS:localhost", "keyUsage=critical,digitalSignature,keyCertSign")
     subprocess.run(
@@ -255,10 +258,10 @@ def test_one_who_never_says_a_word_of_tls_is_given_up(monkeypatch: pytest.Monkey
 def test_postgresql_refuses_a_certificate_that_is_not_vouched_for_or_has_another_name(
     host: str, secure_postgres: str, certificate: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    other = tmp_path / "other.pem"
-    other.write_bytes(certificate[0].read_bytes() if host == "127.0.0.1" else b"")
+    trusted = certificate[0] if host == "127.0.0.1" else _certified(tmp_path)[0]  # the latter: somebody else
     port = secure_postgres.rpartition(":")[2]
-    said = _told(f"postgresql://jobsworth@{host}:{port}/postgres?sslmode=verify-full&sslrootcert={other}", tmp_path)
+    said = _told(f"postgresql://jobsworth@{host}:{port}/postgres?sslmode=verify-full&sslrootcert={trusted}", tmp_path)
+    assert ("certificate verify failed" if host == "localhost" else "does not match host name") in said
     assert "no secure connection" in said
     assert "sslrootcert" in said
 
