@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from msgspec.structs import replace
+from redis.exceptions import ResponseError
 
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.conformance import EngineContract, twin_of
@@ -22,19 +23,19 @@ from jobsworth.engine import Engine, Pulse, Want, Where, WorkerCard
 from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.redis import RedisEngine, desk, doorbell, link
+from jobsworth.engines.redis.faults import translate
 from jobsworth.engines.redis.link import Link
 from jobsworth.engines.redis.url import parse
-from jobsworth.errors import BadUrl, EngineUnavailable, SchemaMismatch, StorageFull
+from jobsworth.errors import BadUrl, EngineError, EngineUnavailable, SchemaMismatch, StorageFull
 from jobsworth.job import Claim, Failure, NewJob, State
 from jobsworth.lifecycle import CANCEL, settle
 from jobsworth.outcome import Failed, Succeeded
 from jobsworth.retry import Retry
-from private_server import Given, free_port
+from private_server import Given
 from servers import Redis
 from undertaker import Undertaker
 from waiting import until
 
-pytest.importorskip("redis")
 _numbers = itertools.count()
 _url = ""  # of the server these tests share; a namespace each
 
@@ -344,6 +345,21 @@ def test_a_full_server_refuses_new_jobs_loses_none_and_lets_old_ones_be_deleted(
     finish(engine.close())
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("-OOM command not allowed when used memory > 'maxmemory'.", StorageFull),
+        ("-READONLY You can't write against a read only replica.", EngineUnavailable),
+        ("-NOREPLICAS Not enough good replicas to write.", EngineUnavailable),
+    ],
+)
+def test_what_a_script_ran_into_is_told_apart_from_how_redis_before_7_wraps_it(
+    said: str, meant: type[EngineError]
+) -> None:
+    wrapped = f"Error running script (call to f_c3e6): @user_script:244: @user_script: 244: {said}"
+    assert type(translate(ResponseError(wrapped, status_code="ERR"), "here")) is meant
+
+
 def test_a_replica_is_no_place_for_jobs(own: Redis) -> None:
     engine = RedisEngine(own.url)
     add(engine)
@@ -351,6 +367,7 @@ def test_a_replica_is_no_place_for_jobs(own: Redis) -> None:
     try:
         with pytest.raises(EngineUnavailable, match="replica"):
             add(engine)
+        assert engine._link._idle == []  # the next call looks for the primary, wherever that is by then
     finally:
         engine._link.command("REPLICAOF", "NO", "ONE")
     add(engine)
@@ -358,13 +375,10 @@ def test_a_replica_is_no_place_for_jobs(own: Redis) -> None:
 
 
 class Node(Redis):
-    """A node of a cluster."""
-
-    bus = 0
+    """A node of a cluster. The others speak to it at its port and 10,000."""
 
     def _command(self) -> list[str]:
-        self.bus = free_port()
-        return [*super()._command(), "--cluster-enabled", "yes", "--cluster-port", str(self.bus)]
+        return [*super()._command(), "--cluster-enabled", "yes"]
 
 
 @pytest.fixture
@@ -375,9 +389,9 @@ def nodes(own: Redis) -> Iterator[list[Node]]:
     for node in nodes:
         node.start()
     clients = [Link(parse(node.unix_url), "x") for node in nodes]
-    clients[0].command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
-    clients[1].command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-    clients[0].command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].bus)
+    for client, slots in zip(clients, (range(8192), range(8192, 16384)), strict=True):
+        client.command("CLUSTER", "ADDSLOTS", *slots)
+    clients[0].command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port)
     for client in clients:
         until(lambda client=client: b"cluster_state:ok" in client.command("CLUSTER", "INFO"))
         client.close()
@@ -436,7 +450,8 @@ def test_the_doctor_warns_of_a_server_that_may_throw_jobs_away(own: Redis) -> No
 
 def test_a_user_with_no_more_rights_than_needed_can_do_everything(own: Redis) -> None:
     admin = Link(parse(own.url), "x")
-    rights = "on >pw ~{jobsworth}:* &{jobsworth}:* -@all +@read +@write +@scripting +@pubsub +@connection +time"
+    keys = "~{jobsworth}:* resetchannels &{jobsworth}:*"
+    rights = f"on >pw {keys} -@all +@read +@write +@scripting +@pubsub +@connection +time"
     admin.command("ACL", "SETUSER", "worker", *rights.split())
     engine = RedisEngine(own.url.replace("redis://", "redis://worker:pw@"))
     finish(engine.open())

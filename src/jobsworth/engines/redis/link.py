@@ -69,11 +69,10 @@ class Link:
                 if last_try:
                     raise faults.translate(exc, self.address.shown) from exc
                 self._moved = (exc.host, exc.port)
-            except (theirs.ReadOnlyError, theirs.ClusterDownError) as exc:  # this node is not the right one any more
-                self._forget_all()
-                raise faults.translate(exc, self.address.shown) from exc
             except theirs.ResponseError as exc:
-                self._give_back(connection, closed)
+                if faults.word(exc) in faults.ELSEWHERE:
+                    self._forget_all()
+                self._give_back(connection, closed)  # or not: forgetting counts as closing
                 raise faults.translate(exc, self.address.shown) from exc
             except (theirs.RedisError, OSError) as exc:
                 connection.disconnect()
