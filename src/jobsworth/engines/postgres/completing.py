@@ -31,6 +31,8 @@ def completing(lines: Lines, settle: Settle, ending: Callable[[], Settlement]) -
             _complete(line, settle, ending())
         _tidy_up(line)
     except psycopg.Error as exc:
+        if lines.parted(exc) and line is not None:
+            line.close()
         if not ours:
             raise
         raise translate(exc, lines.where) from exc
