@@ -109,7 +109,9 @@ class Proxy:
 
         asyncio.run_coroutine_threadsafe(there(), self._loop).result(10)
 
-    def _become(self, delay: float = 0.0, silent: tuple[Direction, ...] = (), left: dict[Direction, int] | None = None) -> None:
+    def _become(
+        self, delay: float = 0.0, silent: tuple[Direction, ...] = (), left: dict[Direction, int] | None = None
+    ) -> None:
         self._delay, self._silent, self._left = delay, silent, left or {}
         self._changed.set()
         self._changed = asyncio.Event()

@@ -7,15 +7,13 @@ for, a dead connection is given up within seconds of the moment when the network
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import struct
-import termios
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import psycopg
+
+from ..unsent import unsent
 
 if TYPE_CHECKING:
     from .lines import Line
@@ -66,9 +64,9 @@ class Silence:
         """Nothing was, for a moment. Raises psycopg.OperationalError when there is nothing to wait for any more."""
         if self._gone:  # the answer had a moment more to come
             raise Swallowed("the server answers others, and works on nothing of ours: the connection is dead")
-        unsent = _unsent(self._line.fileno())
-        if unsent != self._unsent:  # a long statement on a slow way
-            self._unsent = unsent
+        now_unsent = unsent(self._line.fileno())
+        if now_unsent != self._unsent:  # a long statement on a slow way
+            self._unsent = now_unsent
             self.broken()
         now = time.monotonic()
         if self._connect is not None and now - self._since >= PATIENCE and now >= self._next:
@@ -93,11 +91,3 @@ class Silence:
         if found is not None:
             self._gone, self._working = not found[0], found[1]
         self._next = time.monotonic() + AGAIN[found is not None]
-
-
-def _unsent(handle: int) -> int:
-    """Bytes that the other side has not confirmed yet; 0 where the system does not tell."""
-    with contextlib.suppress(OSError):
-        told = fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0\0\0\0")
-        return int(struct.unpack("i", told)[0])
-    return 0

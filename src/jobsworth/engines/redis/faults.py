@@ -40,7 +40,20 @@ _WORDS = {
 _WITHIN_SCRIPT = re.compile(r"-([A-Z]{2,}) ")  # Redis before 7 wraps what a script ran into
 
 
-def _word(exc: BaseException, text: str) -> str:
+# This node is not, or not now, the one that keeps our keys: another connection may lead to another one.
+_ELSEWHERE = frozenset({"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "MOVED"})
+
+
+def parted(exc: BaseException) -> bool:
+    """True for an answer after which no connection that there is now is of use."""
+    return _word(exc) in _ELSEWHERE
+
+
+def _word(exc: BaseException) -> str:
+    told = getattr(exc, "status_code", None)
+    if told:
+        return str(told)
+    text = str(exc)
     found = _WITHIN_SCRIPT.search(text) if "running script" in text else None
     return found.group(1) if found else _WORDS.get(type(exc).__name__) or text.split(" ", 1)[0]
 
@@ -50,7 +63,7 @@ def translate(exc: BaseException, shown: str) -> EngineError:
     import redis.exceptions as theirs
 
     text = str(exc)
-    word = str(getattr(exc, "status_code", None) or _word(exc, text))
+    word = _word(exc)
     if word == "OOM":
         return StorageFull(
             f"{shown}: Redis has reached its maxmemory; new jobs are refused, what was acknowledged is kept",
