@@ -10,6 +10,7 @@ import functools
 import importlib
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -112,14 +113,26 @@ class Link:
     def connect(self) -> Any:
         """A new connection. The caller disconnects it. Raises EngineUnavailable, or BadUrl without the driver."""
         theirs = _exceptions(self.address.shown)
-        connection = self._make(CONNECT_TIMEOUT, CONNECT_TIMEOUT)
-        try:
-            connection.connect()
-            listen_briefly(connection, ANSWER_TIMEOUT)
-        except (theirs.RedisError, OSError) as exc:
-            self._forget_all()
-            raise faults.translate(exc, self.address.shown) from exc
-        return connection
+        last_try = time.monotonic() + ANSWER_TIMEOUT - CONNECT_TIMEOUT
+        while True:
+            connection, reached = self._make(CONNECT_TIMEOUT, CONNECT_TIMEOUT), False
+
+            def greet(connection: Any) -> None:
+                nonlocal reached
+                reached = True
+                connection.on_connect()
+
+            connection.redis_connect_func = greet
+            try:
+                connection.connect()
+                listen_briefly(connection, ANSWER_TIMEOUT)
+            except (theirs.RedisError, OSError) as exc:
+                # Somebody took it and did not greet us: slow, or not the server any more. Knock again to find out.
+                if reached and isinstance(exc, theirs.TimeoutError) and time.monotonic() < last_try:
+                    continue
+                self._forget_all()
+                raise faults.translate(exc, self.address.shown) from exc
+            return connection
 
     def _lives(self) -> bool:
         """Whether the server runs a script for somebody who comes now."""

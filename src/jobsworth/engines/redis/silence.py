@@ -15,6 +15,7 @@ from ..unsent import unsent
 PATIENCE = 1.5  # seconds of silence after which another connection is tried
 AGAIN = 0.2  # seconds between tries
 AT_ONCE = 16_384  # bytes that the system takes without waiting
+RATE = 1_000_000  # bytes a second: what a long message may at least take, out of sight, from a proxy to the server
 Lives = Callable[[], bool]  # whether the server runs scripts for others
 
 
@@ -33,6 +34,7 @@ class Silence:
         self._within = within
         self._theirs = theirs
         self._since = time.monotonic()
+        self._long = 0.0  # seconds more, for a long message
         self._unsent = -1
         self._gone = False
 
@@ -41,6 +43,7 @@ class Silence:
         if len(packed) <= AT_ONCE:
             self._connection.send_packed_command((packed,), check_health=False)
             return
+        self._long = len(packed) / RATE
         left = memoryview(packed)
         while left:
             try:
@@ -75,6 +78,7 @@ class Silence:
         if now != self._unsent:
             self._unsent = now
             self._broken()
-        self._gone = self._lives()
-        if not self._gone and time.monotonic() - self._since > self._within:
+        silent = time.monotonic() - self._since
+        self._gone = silent >= self._long and self._lives()
+        if not self._gone and silent > self._within:
             raise self._theirs.TimeoutError(f"silent for {self._within:g} seconds")
