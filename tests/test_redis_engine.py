@@ -324,6 +324,7 @@ def test_a_node_that_cannot_take_writes_is_left_for_a_new_connection(word: str, 
                 self.request.sendall(b"-%s\r\n" % said.encode() if is_script else b"+OK\r\n" * asked.count(b"SETINFO"))
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Server) as server:
+        server.block_on_close = False
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         there = link.Link(parse(f"redis://127.0.0.1:{server.server_address[1]}"), "x")
         for calls in (1, 2):

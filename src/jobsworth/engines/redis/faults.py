@@ -50,12 +50,12 @@ def parted(exc: BaseException) -> bool:
 
 
 def _word(exc: BaseException) -> str:
-    told = getattr(exc, "status_code", None)
-    if told:
-        return str(told)
     text = str(exc)
     found = _WITHIN_SCRIPT.search(text) if "running script" in text else None
-    return found.group(1) if found else _WORDS.get(type(exc).__name__) or text.split(" ", 1)[0]
+    if found:  # first: the driver only sees the word around it
+        return found.group(1)
+    told = getattr(exc, "status_code", None) or _WORDS.get(type(exc).__name__)
+    return str(told or text.split(" ", 1)[0])
 
 
 def translate(exc: BaseException, shown: str) -> EngineError:
