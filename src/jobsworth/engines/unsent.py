@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
+import importlib
 import struct
-import termios
 
 
 def unsent(handle: int) -> int:
     """Bytes that the other side has not confirmed yet; 0 where the system does not tell."""
-    with contextlib.suppress(OSError):
-        told = fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0\0\0\0")
-        return int(struct.unpack("i", told)[0])
-    return 0
+    try:
+        fcntl, termios = importlib.import_module("fcntl"), importlib.import_module("termios")
+        return int(struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0\0\0\0"))[0])
+    except (ImportError, AttributeError, OSError):
+        return 0
