@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+from psycopg.conninfo import conninfo_to_dict
 
 from jobsworth import Jobsworth
 from jobsworth.clock import Clock, ManualClock
@@ -107,6 +108,41 @@ def test_no_message_shows_the_password() -> None:
         finish(engine.open())
     assert "s3cret" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "wants"),
+    [
+        ("postgresql://u@a,b/x", "read-write"),
+        ("postgresql://u@a:1,b:2/x?schema=s", "read-write"),
+        ("postgresql:///x?host=a,b", "read-write"),
+        ("postgresql://u@a,b/x?target_session_attrs=any", "any"),
+        ("postgresql://u@a/x", None),
+    ],
+)
+def test_of_several_hosts_the_one_that_takes_writes_is_wanted(url: str, wants: str | None) -> None:
+    given = conninfo_to_dict(_engine(url)._conninfo)
+    assert given.get("target_session_attrs", None) == wants
+
+
+@pytest.mark.parametrize("code", ["25006", "57P01", "57P02", "57P03"])
+def test_a_server_that_ends_or_only_reads_is_unavailable_and_its_connections_are_left(database: str, code: str) -> None:
+    engine = _engine(database)
+    finish(engine.open())
+    kept = engine._lines.take()
+    engine._lines.give_back(kept)
+    spare = engine._lines.connect()
+    engine._lines.give_back(spare)
+
+    def fail() -> None:
+        with engine._lines.line() as line:
+            line.execute(f"DO $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = '{code}'; END $$")
+
+    with pytest.raises(EngineUnavailable, match="as told"):
+        fail()
+    assert (kept.closed, spare.closed) == (True, True)
+    assert finish(engine.count(Where())) >= 0
+    finish(engine.close())
 
 
 # the schema

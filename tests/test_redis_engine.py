@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -319,6 +320,32 @@ def test_a_server_that_never_answers_is_given_up_in_bounded_time(deaf: str, monk
     with pytest.raises(EngineUnavailable):
         add(RedisEngine(deaf))
     assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("word", ["READONLY", "MASTERDOWN", "CLUSTERDOWN", "LOADING"])
+def test_a_node_that_cannot_take_writes_is_left_for_a_new_connection(word: str, wrapped: bool) -> None:
+    """Whether it says so itself or, before Redis 7, by way of a script."""
+    said = f"ERR Error running script (call to f_1): @user_script:1: -{word} told so" if wrapped else f"{word} told so"
+    accepted = []
+
+    class Server(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            accepted.append(1)
+            while asked := self.request.recv(65536):
+                is_script = b"EVAL" in asked
+                self.request.sendall(b"-%s\r\n" % said.encode() if is_script else b"+OK\r\n" * asked.count(b"SETINFO"))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Server) as server:
+        server.block_on_close = False
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        there = link.Link(parse(f"redis://127.0.0.1:{server.server_address[1]}"), "x")
+        for calls in (1, 2):
+            with pytest.raises(EngineUnavailable, match="Redis "):
+                there.run("turn", ["x"])
+            assert len(accepted) == calls
+        there.close()
+        server.shutdown()
 
 
 def test_a_full_server_refuses_new_jobs_loses_none_and_lets_old_ones_be_deleted(own: Redis) -> None:

@@ -140,6 +140,11 @@ def alive(pid: int) -> bool:
     return True
 
 
+def name_of(worker: str | None) -> str:
+    """What a worker was called, of its id."""
+    return (worker or "").rpartition(".")[0]
+
+
 def later(seconds: float) -> None:
     """Let a nemesis wait between two strikes; no assertion depends on it."""
     time.sleep(seconds)

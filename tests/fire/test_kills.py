@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from crew import EVERYWHERE, LONG, Crew, Figures, alive, later
+from crew import EVERYWHERE, LONG, Crew, Figures, alive, later, name_of
 from fire_history import read_ledger
 
 from jobsworth import State
@@ -58,7 +58,7 @@ def test_jobs_run_elsewhere_soon_after_a_kill(crew: Crew, figures: Figures) -> N
     (crew.folder / "go.2").touch()
     assert handle.result(10) == 2
     attempts = handle.refresh().job.attempts
-    assert [(each.outcome, each.worker) for each in attempts] == [("lost", "victim"), ("succeeded", "heir")]
+    assert [(each.outcome, name_of(each.worker)) for each in attempts] == [("lost", "victim"), ("succeeded", "heir")]
     crew.check({handle.id})
 
 
@@ -72,7 +72,7 @@ def test_a_new_worker_finds_what_all_the_dead_ones_left(crew: Crew) -> None:
     crew.worker(name="another")
     jobs = crew.finish()
     assert {job.state for job in jobs} == {State.COMPLETED}
-    assert {job.worker for job in jobs} == {"another"}
+    assert {name_of(job.worker) for job in jobs} == {"another"}
     crew.check({handle.id for handle in handles})
 
 
@@ -100,7 +100,7 @@ def test_a_worker_that_slept_through_its_lease_writes_nothing(crew: Crew, second
     after = handle.refresh().job
     assert after.progress == before.progress
     if second_attempt == "still runs":
-        assert (after.state, after.worker) == (State.RUNNING, "second")
+        assert (after.state, name_of(after.worker)) == (State.RUNNING, "second")
         (crew.folder / "go.2").touch()
     assert handle.result(10) == 2
     assert crew.terminate(first) == 0

@@ -336,3 +336,39 @@ def test_work_goes_on_within_five_seconds_of_any_outage(
     assert number(EngineLost, heard) == number(EngineBack, heard)
     crew.finish()
     crew.check(acked, slots={"default": 4})
+
+
+@pytest.mark.parametrize("swallowed", ["to_server", "to_client"], ids=["a question", "an answer"])
+def test_work_goes_on_soon_after_a_question_was_swallowed_just_before_the_network_healed(
+    network: Network, crew: Crew, heard: list[Event], swallowed: Direction
+) -> None:
+    """Its connection stays black for ever, and nobody is told. New connections pass, and prove that it is dead."""
+    far, caller = (App(network.through(without_doorbell(crew.url)), crew.folder) for _ in range(2))
+    warm = caller.quick.enqueue(0)
+    acked, late = {warm.id}, []
+    with far.jobs.worker({"default": 4}, lease=30, listener=heard.append):
+        for trial in range(TRIALS // 4):
+            crew.finish()
+            later(random.uniform(0, 1))
+            network.black_hole(swallowed)
+            before = network.seen[swallowed]
+            refused = call(lambda trial=trial: caller.quick.enqueue(trial))  # type: ignore[misc]
+            until(lambda before=before: network.seen[swallowed] > before, 10)  # type: ignore[misc]
+            later(random.uniform(0, 2))
+            network.strand()
+            network.heal()
+            healed = time.monotonic()
+            handle = crew.app.quick.enqueue(trial)
+            acked.add(handle.id)
+            started = until(lambda: [e.at for e in read_ledger(crew.folder) if e.id == handle.id], 30)[0]  # noqa: B023
+            found, _ = refused.result(NOTICED)
+            assert isinstance(found, EngineUnavailable)
+            if max(time.monotonic(), started) - healed > BACK:
+                late.append((trial, started - healed, time.monotonic() - healed))
+    for app in (far, caller):
+        app.jobs.close()
+    assert late == []
+    assert number(LeaseTaken, heard) == 0
+    assert 0 < number(EngineLost, heard) == number(EngineBack, heard)
+    assert {(job.state, job.errors, job.crashes) for job in crew.finish()} == {(State.COMPLETED, 0, 0)}
+    crew.check(acked, slots={"default": 4})

@@ -62,7 +62,8 @@ OUTAGES: Outages = {
     "a reset": (Proxy.reset, lambda network: None),
     "refused": (Network.refuse, Network.heal),
     "held up": (Network.black_hole, Network.heal),
-    "swallowed": (Network.black_hole, lambda network: (network.heal(), network.reset())),
+    "stranded": (Network.black_hole, lambda network: (network.strand(), network.heal())[0]),
+    "swallowed": (Network.black_hole, lambda network: (network.heal(), network.reset())[0]),
 }  # by name: how it begins and how it ends
 
 

@@ -93,7 +93,7 @@ class PostgresEngine:
 
     def _open(self) -> None:
         try:
-            with self._lines.line() as line:
+            with self._lines.line(patient=True) as line:
                 migrate.migrate(line, self.schema)
         except BaseException:
             self._lines.hang_up()  # who could not open it need not close it
@@ -180,13 +180,14 @@ class PostgresEngine:
             with line.transaction():
                 return desk.move(self._ask(line), where, move, self._now())
 
-        moved = self._do(work)
+        moved = self._do(work, patient=True)
         if moved:
             self._ring()
         return moved
 
     async def delete(self, where: Where) -> int:
-        return self._do(lambda line: desk.delete(self._ask(line), where, self._now()))
+        everything = where.limit is None  # a worker's office, which has little time, deletes by and by
+        return self._do(lambda line: desk.delete(self._ask(line), where, self._now()), patient=everything)
 
     async def configure(self, queue: str, settings: QueueSettings) -> None:
         self._do(lambda line: desk.configure(self._ask(line), queue, settings))
@@ -202,7 +203,7 @@ class PostgresEngine:
             with line.transaction():
                 return adopt.adopt(self._ask(line), jobs)
 
-        adopted = self._do(work)
+        adopted = self._do(work, patient=True)
         self._ring()
         return adopted
 
@@ -266,11 +267,14 @@ class PostgresEngine:
 
         return self._do(work)
 
-    def _do(self, work: Callable[[Line], T]) -> T:
-        """Run one transaction, again if another one was in its way. Raises EngineUnavailable or another EngineError."""
+    def _do(self, work: Callable[[Line], T], *, patient: bool = False) -> T:
+        """Run one transaction, again if another one was in its way. Raises EngineUnavailable or another EngineError.
+
+        patient: it may be long, and is waited for as long as the server is at work on it.
+        """
         if not self._opened:
             self._open()
-        with self._lines.line() as line:
+        with self._lines.line(patient=patient) as line:
             for _ in range(TRIES - 1):
                 try:
                     return work(line)

@@ -11,6 +11,8 @@ from ...errors import EngineError, EngineUnavailable, StorageFull
 
 # Another transaction was in the way, and ours was rolled back whole: it may simply be tried again.
 IN_THE_WAY = (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation)
+# The server ends, or has become a standby: a new connection may lead to another one, an old one leads nowhere.
+PARTED = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow, errors.ReadOnlySqlTransaction)
 
 _REFUSED = re.compile(
     r"password authentication failed|no password supplied|no pg_hba\.conf entry"
@@ -41,6 +43,11 @@ def translate(exc: psycopg.Error, where: str) -> EngineError:
         return EngineError(f"{where}: this user may not do that: {text}", hint="see `jobsworth migrate --sql`")
     if isinstance(exc, errors.UndefinedTable | errors.UndefinedFunction | errors.InvalidSchemaName):
         return EngineError(f"{where}: the schema is not there: {text}", hint="run `jobsworth migrate`")
+    if isinstance(exc, errors.ReadOnlySqlTransaction):
+        return EngineUnavailable(
+            f"{where} only reads: {text}",
+            hint="after a failover it passes by itself where the URL names every host, or one that follows the primary",
+        )
     if isinstance(exc, psycopg.OperationalError | psycopg.InterfaceError):
         return EngineUnavailable(
             f"{where} does not answer: {text}", hint="is the server up, and can this machine reach it?"

@@ -42,34 +42,40 @@ _WORDS = {
 _WITHIN_SCRIPT = re.compile(r"-([A-Z]{2,}) ")  # Redis before 7 wraps what a script ran into
 
 
-# This node is not the right one any more: connections to it are of no use.
-ELSEWHERE = ("READONLY", "CLUSTERDOWN")
+# This node is not, or not now, the one that keeps our keys: another connection may lead to another one.
+_ELSEWHERE = frozenset({"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "MOVED"})
 
 
-def word(exc: BaseException) -> str:
-    """The word that an error Redis answered with begins with; of what a script ran into, that one's."""
+def parted(exc: BaseException) -> bool:
+    """True for an answer after which no connection that there is now is of use."""
+    return _word(exc) in _ELSEWHERE
+
+
+def _word(exc: BaseException) -> str:
     text = str(exc)
     found = _WITHIN_SCRIPT.search(text) if "running script" in text else None
-    if found:
+    if found:  # first: the driver only sees the word around it
         return found.group(1)
-    return str(getattr(exc, "status_code", None) or _WORDS.get(type(exc).__name__) or text.split(" ", 1)[0])
+    told = getattr(exc, "status_code", None) or _WORDS.get(type(exc).__name__)
+    return str(told or text.split(" ", 1)[0])
 
 
 def translate(exc: BaseException, shown: str) -> EngineError:
     """Our error for one of the driver's, saying where and what to do."""
     import redis.exceptions as theirs
 
-    text, what_kind = str(exc), word(exc)
-    if what_kind == "OOM":
+    text = str(exc)
+    word = _word(exc)
+    if word == "OOM":
         return StorageFull(
             f"{shown}: Redis has reached its maxmemory; new jobs are refused, what was acknowledged is kept",
             hint="give it more memory (`redis-cli config set maxmemory ...`) or delete finished jobs;"
             " nothing needs to be restarted",
         )
-    if what_kind in _PASSING:
-        what, hint = _PASSING[what_kind]
+    if word in _PASSING:
+        what, hint = _PASSING[word]
         return EngineUnavailable(f"{shown}: Redis {what} ({text})", hint=hint)
-    if what_kind == "NOPERM":
+    if word == "NOPERM":
         return EngineError(
             f"{shown}: this user may not do that ({text})",
             hint="its ACL needs the keys and the channel of the namespace, and @read @write @scripting @pubsub",
