@@ -55,6 +55,9 @@ def turn(
         with line.transaction():
             written = _settle_and_forward(ask, settle, ended, others, test_now)
             rows = ask(CLAIM, (text(worker), wants, lease, test_now), binary=True).fetchall()
+    elif not settle:
+        written = set()
+        rows = ask(CLAIM, (text(worker), wants, lease, test_now), binary=True).fetchall()
     else:
         rows = ask(TURN, (text(worker), ended, others, wants, lease, test_now), binary=True).fetchall()
         written = set(rows[0][0] or ())
