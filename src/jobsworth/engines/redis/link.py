@@ -23,7 +23,7 @@ ANSWER_TIMEOUT = 10.0  # seconds
 KEPT = 8  # idle connections
 # They only look: sending them again is right. All others may have run, and are the caller's to repeat: an enqueue is
 # idempotent by its jobs' ids and an ending is fenced, but a lost receipt or claim would be told wrongly or given twice.
-_HARMLESS = frozenset({"hear", "read", "list", "walk", "figures", "arrivals", "workers"})
+_HARMLESS = frozenset({"hear", "read", "list", "walk", "figures", "arrivals", "place", "workers"})
 Value = str | bytes | int | float
 
 
