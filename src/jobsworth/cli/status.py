@@ -17,9 +17,9 @@ from jobsworth.app import Jobsworth
 from jobsworth.engine import Engine, QueueStatus, WorkerCard
 from jobsworth.job import HELD, State
 from jobsworth.log import clean
+from jobsworth.why import SILENT_AFTER
 
 from . import text
-from .follow import SILENT_AFTER
 from .options import DEFAULTS, Common, looking, name_of
 from .terminal import is_terminal, put, put_json, say, styled
 

@@ -31,6 +31,7 @@ COMMANDS: tuple[tuple[str, str, Group], ...] = (
     ("status", "status:status", ASKING),
     ("list", "look:list_jobs", ASKING),
     ("show", "look:show", ASKING),
+    ("why", "why:why", ASKING),
     ("watch", "look:watch", ASKING),
     ("workers", "look:workers", ASKING),
     ("cancel", "operate:cancel", CHANGING),
