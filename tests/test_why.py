@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from jobsworth import JobNotFound, Jobsworth
+from jobsworth import why as module
 from jobsworth.clock import ManualClock
 from jobsworth.conformance import Door, new_job
 from jobsworth.conformance.door import Run, finish
@@ -243,6 +246,15 @@ def test_an_ended_job_whose_key_another_one_holds_cannot_be_tried_again_yet() ->
     why = asked(job(State.FAILED, finished_at=NOW, failure=ERROR, key="k"), rival=job(id="b", key="k"))
     assert why.words == ["failed", "key-held"]
     assert "its key 'k' is held by the live job b (queued)" in why.findings[1].text
+
+
+def test_every_word_is_documented() -> None:
+    source = Path(module.__file__).read_text(encoding="utf-8")
+    words = set(re.findall(r'Finding\(\s*"([a-z-]+)"', source))
+    page = (Path(__file__).parent.parent / "docs" / "queues.md").read_text(encoding="utf-8")
+    assert len(words) == 23
+    assert [word for word in words if f"`{word}`" not in page] == []
+    assert [word for word in words if word not in (module.__doc__ or "")] == []
 
 
 # What engines show.

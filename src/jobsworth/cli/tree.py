@@ -29,6 +29,7 @@ COMMANDS: tuple[tuple[str, str, Group], ...] = (
     ("run", "act:run", RUNNING),
     ("enqueue", "act:enqueue", RUNNING),
     ("status", "status:status", ASKING),
+    ("top", "top:top", ASKING),
     ("list", "look:list_jobs", ASKING),
     ("show", "look:show", ASKING),
     ("why", "why:why", ASKING),
