@@ -91,7 +91,7 @@ def test_one_frame_shows_what_runs_and_what_failed(folder: Path) -> None:
         )  # fmt: skip
         [row] = [line for line in shown.splitlines() if runs in line]
         assert row.startswith("● ")
-        assert re.search(r"slow .* s  [█░]{10} +\d+ % working +1/5", row)
+        assert re.search(r"slow +[\d.]+ m?s  [█░]{10} +\d+ % working +1/5", row)
         [row] = [line for line in shown.splitlines() if failed in line]
         assert "ValueError: no x (exhausted)" in row
         [worker] = [line for line in shown.splitlines() if "default:4, slow:2" in line]
@@ -345,7 +345,9 @@ class Terminal:
 
     def shows(self, words: str, within: float = 30) -> str:
         """The first line that has these words, once there is one."""
-        return until(lambda: next((line for line in self.frame if words in line), ""), within, f"{words!r} on the screen")
+        return until(
+            lambda: next((line for line in self.frame if words in line), ""), within, f"{words!r} on the screen"
+        )
 
     def hides(self, words: str) -> None:
         until(lambda: len(self.frame) > 3 and not any(words in line for line in self.frame), 30, f"no {words!r}")
@@ -353,7 +355,9 @@ class Terminal:
     def row(self, queue: str) -> list[str]:
         """The words in a queue's line, once there is one."""
         line = re.compile(rf"[ ▸]{queue} ")
-        return until(lambda: next((each for each in self.frame if line.match(each)), ""), 30, f"a line of {queue}").split()
+        return until(
+            lambda: next((each for each in self.frame if line.match(each)), ""), 30, f"a line of {queue}"
+        ).split()
 
     def press(self, keys: str) -> None:
         os.write(self.terminal, keys.encode())

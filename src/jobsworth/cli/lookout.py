@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -72,7 +72,7 @@ class Lookout:
         self.sight: Sight | None = None
         self.loss: Loss | None = None
         self.mistake: Exception | None = None  # of ours: it ended the thread
-        self.curves: dict[str, deque[int]] = defaultdict(lambda: deque(maxlen=SAMPLES))
+        self.curves: dict[str, tuple[int, ...]] = {}
 
     def start(self) -> None:
         """Begin."""
@@ -93,19 +93,24 @@ class Lookout:
         queue = self.queue
         self.sight = self._store.bridge.call(lambda engine: look(engine, queue))
         self.loss = None
-        for status in self.sight.queues:
-            self.curves[status.queue].append(status.counts.get(State.QUEUED, 0))
+        self.curves = {
+            status.queue: (*self.curves.get(status.queue, ()), status.counts.get(State.QUEUED, 0))[-SAMPLES:]
+            for status in self.sight.queues
+        }
 
     def _run(self) -> None:
-        while not self._over:
+        while True:
             self._wanted.clear()
+            if self._over:  # asked for before it was wanted, so this cannot miss it
+                return
             try:
                 self.once()
             except EngineError as exc:
                 self.loss = Loss(self.loss.since if self.loss else time.time(), exc.message)
             except Exception as exc:  # noqa: BLE001 (raised again where it can be told)
                 self.mistake = exc
-                self._over = True
-            if not self._over or self.mistake:
+            if not self._over:
                 self._changed()
+            if self.mistake is not None:
+                return
             self._wanted.wait(self._interval)

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
 
-    from .board import View
+    from .board import Picture, View
 
 SHORTEST = 0.2  # seconds between looks
 TICK = 1.0  # seconds between frames, at most: ages grow while nothing changes
@@ -93,11 +93,10 @@ def _print_once(store: Jobsworth, seconds: float, queue: str | None) -> None:
     put("\n".join(line.rstrip() for line in shown.get().splitlines()))
 
 
-def _picture(store: Jobsworth, seconds: float, lookout: Lookout) -> Any:
+def _picture(store: Jobsworth, seconds: float, lookout: Lookout) -> Picture:
     from .board import Picture
 
-    curves = {name: tuple(curve) for name, curve in lookout.curves.copy().items()}
-    return Picture(name_of(store.engine), seconds, lookout.sight, lookout.loss, curves)
+    return Picture(name_of(store.engine), seconds, lookout.sight, lookout.loss, lookout.curves)
 
 
 class _Top:
@@ -117,7 +116,7 @@ class _Top:
         self._lookout = Lookout(store, seconds, self._wake)
         self._lookout.queue = queue
         self._signals: list[int] = []
-        self._picture: Any = None
+        self._picture: Picture | None = None
 
     def run(self) -> int:
         """Until somebody leaves; the exit code. A suspended screen is given back first and drawn anew afterwards."""
