@@ -22,6 +22,7 @@ from jobsworth.engines.sqlite import SqliteEngine
 from jobsworth.errors import EngineUnavailable
 from jobsworth.handle import why_of
 from jobsworth.job import Attempt, Failure, Job, State
+from jobsworth.lifecycle import RUN_NOW
 from jobsworth.outcome import Failed, Lost, Released, Snoozed, Stopped, Succeeded
 from jobsworth.why import Scene, Why, explain
 
@@ -130,6 +131,13 @@ def test_what_a_vanished_worker_held_takes_no_slot() -> None:
 def test_slots_of_workers_that_do_not_know_the_task_are_no_room_for_it() -> None:
     older = WorkerCard(id="carl", queues={"mail": 8}, tasks=("ring",))
     assert asked(job(), workers=(ANNA, older), holders=(held("x", 9), held("y", 9))).words == ["busy"]
+
+
+def test_slots_of_workers_that_are_silent_or_stopping_are_no_room_either() -> None:
+    both = (held("x", 9), held("y", 9))
+    for change in ({"beat": 40.0}, {"stopping": True}):
+        other = msgspec.structs.replace(ANNA, id="bert", **change)
+        assert asked(job(), workers=(ANNA, other), holders=both).words == ["busy"]
 
 
 def test_a_long_line_goes_before_busy_slots_and_a_short_one_after() -> None:
@@ -415,16 +423,28 @@ def test_an_engine_that_does_not_answer_is_a_reason_too() -> None:
     assert str(said) == "the engine does not answer: the server is away; start it"
 
 
-def test_a_job_that_starts_between_two_looks_is_looked_at_again() -> None:
+def test_a_job_that_goes_on_between_two_looks_is_looked_at_again() -> None:
     class Restless(MemoryEngine):
-        """Its job is claimed just after its place was told."""
+        """Its job is moved just after its place was told."""
 
         async def place(self, job_id: str) -> Any:
             place = await super().place(job_id)
-            door.claim()
+            door.move(RUN_NOW, job_id)
             return place
 
     engine = Restless()
     door = Door(engine, ManualClock(), finish)
-    door.enqueue(new_job(id="a"))
-    assert finish(why_of(engine, "a")).words[-1] == "running"
+    door.enqueue(new_job(), new_job(id="a", delay=60))
+    assert finish(why_of(engine, "a")).words == ["no-worker", "ahead"]
+
+
+def test_a_row_that_never_agrees_with_its_place_is_explained_all_the_same() -> None:
+    class Damaged(MemoryEngine):
+        """Shows a job as failed that stands in line."""
+
+        async def find(self, where: Any) -> list[Job]:
+            return [msgspec.structs.replace(each, state=State.FAILED) for each in await super().find(where)]
+
+    engine = Damaged()
+    Door(engine, ManualClock(), finish).add(id="a")
+    assert finish(why_of(engine, "a")).words == ["failed"]
