@@ -204,6 +204,24 @@ def test_every_section_gets_its_share_and_says_what_is_left_out() -> None:
     assert sum("host." in line for line in few) == 12, "what others do not need"
 
 
+@pytest.mark.parametrize("height", [18, 24, 50])
+def test_the_chosen_queue_is_always_among_those_shown(height: int) -> None:
+    for number in (0, 3, 17, 29):
+        lines = drawn(sight(), View(queue=f"queue-{number}"), 120, height)
+        assert sum(line.startswith(f"▸queue-{number} ") for line in lines) == 1
+        assert len(lines) <= height
+
+
+def test_a_worker_that_is_silent_or_older_has_a_sign() -> None:
+    cards = [replace(sight().workers[number], **change) for number, change in enumerate([
+        {}, {"beat": 40.0}, {"version": "1.1"},
+    ])]  # fmt: skip
+    for width in (80, 130):
+        lines = drawn(sight(workers=cards), View(), width, 60)
+        shown = [line for line in lines if "host." in line and "100 MB" in line]
+        assert [line.startswith("! ") for line in shown] == [False, True, True]
+
+
 def test_a_whole_frame_leaves_nothing_out() -> None:
     lines = drawn(sight(), View(), 240, None)
     assert sum(" run-" in line for line in lines) == 40

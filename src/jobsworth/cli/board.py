@@ -23,7 +23,7 @@ from jobsworth.snapshot import error_line
 from . import text
 from .jobs import SIGNS
 from .lookout import Loss, Sight
-from .status import Report, advice, drains, warnings, worker_note
+from .status import Report, advice, drains, newest_of, warnings, worker_note
 
 NARROW = 104  # columns below which what matters least is left out
 BARS = "▁▂▃▄▅▆▇█"
@@ -82,13 +82,17 @@ def frame(picture: Picture, view: View, width: int, height: int | None) -> Group
 
 
 class Section(msgspec.Struct, frozen=True):
-    """One table. right: "r" marks a column aligned to the right. grows: the column that takes the room left."""
+    """One table. right: "r" marks a column aligned to the right. grows: the column that takes the room left.
+
+    seen: a row that is always among those shown.
+    """
 
     head: tuple[str, ...]
     rows: list[list[Text]]
     right: str
     nothing: str  # said where there are no rows
     grows: int | None = None
+    seen: int = 0
 
 
 def _share(sections: Sequence[Section], room: int | None) -> list[int]:
@@ -118,7 +122,9 @@ def _table(section: Section, lines: int, *, fills: bool) -> Table | Text:
             ratio=1 if fills and index == section.grows else None,
         )  # fmt: skip
     cut = len(section.rows) > lines
-    for row in section.rows[: lines - 1 if cut else lines]:
+    shown = lines - 1 if cut else lines
+    first = max(0, section.seen - shown + 1) if cut and shown else 0
+    for row in section.rows[first : first + shown]:
         table.add_row(*row)
     if cut:
         table.add_row(Text(f"… {len(section.rows) - lines + 1:,} more", "dim"))
@@ -154,6 +160,8 @@ def _sections(sight: Sight, curves: Mapping[str, Sequence[int]], view: View, wid
     workers = [card for card in sight.workers if view.queue is None or view.queue in card.queues]
     running = [job for job in sight.running if view.queue in (None, job.queue)]
     failed = [job for job in sight.failed if view.queue in (None, job.queue)]
+    newest = newest_of(sight.workers)
+    chosen = next((at for at, each in enumerate(sight.queues) if each.queue == view.queue), 0)
     running.sort(key=lambda job: job.started_at or sight.at)
     return [
         Section(
@@ -161,12 +169,12 @@ def _sections(sight: Sight, curves: Mapping[str, Sequence[int]], view: View, wid
                 : None if wide else 8
             ],
             [_queue(queue, curves.get(queue.queue, ()), view, wide) for queue in sight.queues],
-            ".r.rrrrrrr", "none yet: one appears with its first job or worker", 10 if wide else None,
+            ".r.rrrrrrr", "none yet: one appears with its first job or worker", 10 if wide else None, chosen,
         ),
         Section(
             ("WORKER", "BUSY", "BEAT", "MEMORY", "VERSION", "QUEUES", "")[: None if wide else 5],
-            [_worker(card, wide) for card in workers], ".rrr", "none is live; start one: jobsworth worker",
-            6 if wide else None,
+            [_worker(card, worker_note(card, newest), wide) for card in workers], ".rrr",
+            "none is live; start one: jobsworth worker", 6 if wide else None,
         ),
         Section(
             ("RUNNING JOB", "TASK", "FOR", "PROGRESS", "ATTEMPT", "WORKER")[: None if wide else 4],
@@ -200,11 +208,11 @@ def _queue(queue: QueueStatus, curve: Sequence[int], view: View, wide: bool) -> 
     return cells
 
 
-def _worker(card: WorkerCard, wide: bool) -> list[Text]:
+def _worker(card: WorkerCard, note: str, wide: bool) -> list[Text]:
     slots = sum(card.queues.values())
-    note = worker_note(card)
+    odd = note.startswith("!")
     cells = [
-        Text(clean(card.id, 40), "red" if note.startswith("!") else ""),
+        Text(f"{'! ' if odd else ''}{clean(card.id, 40)}", "red" if odd else ""),
         Text(f"{card.running:,}/{slots:,}", "blue" if card.running else ""),
         Text(text.duration(card.beat)),
         Text(text.size(card.rss)),
