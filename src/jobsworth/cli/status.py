@@ -17,9 +17,9 @@ from jobsworth.app import Jobsworth
 from jobsworth.engine import Engine, QueueStatus, WorkerCard
 from jobsworth.job import HELD, State
 from jobsworth.log import clean
+from jobsworth.why import SILENT_AFTER
 
 from . import text
-from .follow import SILENT_AFTER
 from .options import DEFAULTS, Common, looking, name_of
 from .terminal import is_terminal, put, put_json, say, styled
 
@@ -173,7 +173,7 @@ def missing_slots(queue: QueueStatus) -> int:
 def _worker_lines(cards: list[WorkerCard]) -> list[str]:
     if not cards:
         return ["WORKERS  none"]
-    newest = max((_numbers(card.version) for card in cards), default=())
+    newest = newest_of(cards)
     cells = [
         (
             "WORKERS" if index == 0 else "", clean(card.id, 128), f"v{clean(card.version, 20)}",
@@ -183,6 +183,11 @@ def _worker_lines(cards: list[WorkerCard]) -> list[str]:
         for index, card in enumerate(cards)
     ]  # fmt: skip
     return text.table([""] * 8, cells, right="...rrr")[1:]
+
+
+def newest_of(cards: list[WorkerCard]) -> tuple[int, ...]:
+    """The newest version among workers, as worker_note takes it."""
+    return max((_numbers(card.version) for card in cards), default=())
 
 
 def worker_note(card: WorkerCard, newest: tuple[int, ...] = ()) -> str:

@@ -22,6 +22,7 @@ from ...clock import Clock
 from ...engine import (
     CARD_LEASES,
     Heard,
+    Place,
     Pulse,
     QueueSettings,
     QueueStatus,
@@ -212,6 +213,9 @@ class PostgresEngine:
 
     async def count(self, where: Where) -> int:
         return self._view(lambda ask: desk.count(ask, where, self._now()))
+
+    async def place(self, job_id: JobId) -> Place | None:
+        return self._view(lambda ask: figures.place(ask, job_id, self._now()))
 
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         wanted = None if names is None else list(names)

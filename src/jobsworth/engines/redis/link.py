@@ -26,7 +26,7 @@ SECOND_TIMEOUT = 1.5  # seconds to connect, and to answer, for who only asks whe
 KEPT = 8  # idle connections
 # They only look: sending them again is right. All others may have run, and are the caller's to repeat: an enqueue is
 # idempotent by its jobs' ids and an ending is fenced, but a lost receipt or claim would be told wrongly or given twice.
-_HARMLESS = frozenset({"hear", "read", "list", "walk", "figures", "arrivals", "workers"})
+_HARMLESS = frozenset({"hear", "read", "list", "walk", "figures", "arrivals", "place", "workers"})
 Value = str | bytes | int | float
 
 
