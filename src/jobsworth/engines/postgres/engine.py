@@ -43,7 +43,7 @@ from .enlist import HOME, enlist, tables
 from .faults import IN_THE_WAY
 from .lines import Line, Lines
 from .looped import LoopedLine, LoopedLines
-from .marks import Marks
+from .marks import Sights
 from .names import DEFAULT, checked, named
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ class PostgresEngine:
     def _start(self) -> None:
         self._opened = False
         self._lines = Lines(self._conninfo, self.where)
-        self._marks = Marks()
+        self._sights = Sights()
         self._lent = Lines(self._conninfo, self.where)  # to handlers
         self._looped = LoopedLines(self._conninfo, self.where)  # to those that are coroutines
         self._home: tuple[Any, ...] | None = None
@@ -155,7 +155,7 @@ class PostgresEngine:
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
         answer = self._do(
-            lambda line: life.turn(line, self._ask(line), worker, settle, want, lease, self._now(), self._marks)
+            lambda line: life.turn(line, self._ask(line), worker, settle, want, lease, self._now(), self._sights)
         )
         if settle:
             self._ring()
@@ -170,7 +170,7 @@ class PostgresEngine:
         return _heard(leases, self._do(lambda line: life.hear(self._ask(line), leases)))
 
     async def reclaim(self, limit: int, *, worker: WorkerId, lease: float) -> list[Claim]:  # noqa: ARG002
-        return self._do(lambda line: life.reclaim(self._ask(line), limit, lease, self._now()))
+        return self._do(lambda line: life.reclaim(self._ask(line), limit, lease, self._now(), self._sights.held))
 
     async def recall(self, worker: WorkerId, within: float) -> list[Claim]:
         """What `worker` has claimed within the last so many seconds and still holds: it may not know of all of it."""
