@@ -48,6 +48,55 @@ MUTANTS = (
         "lifecycle: a crash is never the last", "lifecycle.py",
         "if crashes >= retry.max_crashes", "if crashes > retry.max_crashes", "tests/test_lifecycle.py",
     ),
+    # over HTTP
+    Mutant(
+        "web: everybody may see every job", "web/access.py",
+        "if self.level < level or not self.serves(job.queue):", "if False:", "tests/test_web_matrix.py",
+    ),
+    Mutant(
+        "web: users see others' jobs", "web/access.py",
+        "and job.owner == self.owner", "", "tests/test_web_matrix.py",
+    ),
+    Mutant(
+        "web: lists show all queues", "web/access.py",
+        "if self.queues is None:\n            return [where]", "if True:\n            return [where]",
+        "tests/test_web_matrix.py",
+    ),
+    Mutant(
+        "web: levels do not matter", "web/site.py",
+        "if visitor.level >= level or", "if visitor.level is not Level.NONE or", "tests/test_web_matrix.py",
+    ),
+    Mutant(
+        "web: bulk deletes at its route's level", "web/site.py",
+        "        _admit(route.level_for(request.data), request.visitor)\n", "", "tests/test_web_matrix.py",
+    ),
+    Mutant(
+        "web: other queues can be paused", "web/site.py",
+        "if not request.visitor.serves(name):", "if False:", "tests/test_web_matrix.py",
+    ),
+    Mutant(
+        "web: other sites may ask", "web/access.py",
+        'return fetched in ("same-origin", "none")', "return True", "tests/test_web_security.py -k site",
+    ),
+    Mutant(
+        "web: a cookie counts with a token of another site's page", "web/site.py",
+        "await self._judged(request) if trusted else NOBODY", "await self._judged(request)",
+        "tests/test_web_security.py -k token",
+    ),
+    Mutant("web: tokens never end", "tokens.py", "if time.time() < until", "if until", "tests/test_web_security.py"),
+    Mutant(
+        "web: a page rebound to this machine is local", "web/access.py",
+        "addressed = [f\"//{request.headers.get('host', '')}\"]", "addressed = []",
+        "tests/test_web_security.py -k local",
+    ),
+    Mutant(
+        "web: bodies of any type are taken", "web/site.py",
+        "!= JSON:", "== 7:", "tests/test_web_security.py -k json",
+    ),
+    Mutant(
+        "web: bulk does not count", "web/operators.py",
+        "if number != expect:", "if False:", "tests/test_web_operators.py -k memory",
+    ),
     # SQLite
     Mutant(
         "sqlite: endings without a fence", LIFE,

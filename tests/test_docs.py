@@ -12,6 +12,7 @@ from jobsworth import Queue, Retry, errors
 from jobsworth.errors import JobsworthError
 from jobsworth.snapshot import job_part
 from jobsworth.task import OptionsGiven
+from jobsworth.web import refusal
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -35,14 +36,15 @@ def test_every_error_code_is_documented_once() -> None:
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     kinds = [
         kind
-        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        for module in (errors, refusal)
+        for _, kind in inspect.getmembers(module, inspect.isclass)
         if issubclass(kind, JobsworthError) and not kind.__subclasses__()
     ]
     assert len(kinds) > 20
     for kind in kinds:
         assert kind.code in page, kind
         assert f"`{kind.__name__}`" in page, kind
-    assert len({kind.code for kind in kinds}) == len(kinds)
+    assert len({kind.code for kind in kinds}) == len(set(kinds))
 
 
 def test_every_option_is_documented() -> None:

@@ -14,8 +14,10 @@ def modules_loaded_by(statement: str) -> set[str]:
 
 
 def test_importing_jobsworth_loads_nothing_of_the_command_line() -> None:
-    unwanted = {"cyclopts", "rich", "pydantic", "PIL", "pytest", "hypothesis"}
-    assert modules_loaded_by("import jobsworth") & unwanted == set()
+    unwanted = {"cyclopts", "rich", "pydantic", "PIL", "pytest", "hypothesis", "jobsworth.web"}
+    extras = {"itsdangerous", "prometheus_client", "uvicorn"}
+    assert modules_loaded_by("import jobsworth") & (unwanted | extras) == set()
+    assert modules_loaded_by("import jobsworth.web") & extras == set()
 
 
 def test_the_package_says_that_it_is_typed() -> None:

@@ -24,6 +24,7 @@ from .retry import Retry
 from .snapshot import queue_part
 from .suggest import did_you_mean
 from .task import AsyncTask, Task
+from .tokens import Tokens
 from .transaction import aenqueue_within, enqueue_within
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Jobsworth:
     url:       the engine's URL; else the variable JOBSWORTH_URL, else an SQLite file in the working directory.
     queues:    queues to add.  providers: the same as a dict, whose keys are the queues' names.
     engine:    an engine made by hand, instead of a URL.
+    secret:    what job.token() signs with, at least 16 characters; several, newest first, while one is replaced. Else
+               the variable JOBSWORTH_SECRET (several with commas between them).
 
     Nothing is opened before the first use. It may be used from any thread, from a running loop (the a-prefixed verbs)
     and after a fork.
@@ -57,12 +60,14 @@ class Jobsworth:
         *,
         providers: Mapping[str, Queue] | None = None,
         engine: Engine | None = None,
+        secret: str | Sequence[str] | None = None,
     ) -> None:
         if url is not None and engine is not None:
             raise BadOption("give a url or an engine, not both")
         self.url = "" if engine is not None else (url or os.environ.get("JOBSWORTH_URL") or DEFAULT_URL)
         self.engine: Engine = engine if engine is not None else from_url(self.url)
         self.bridge = Bridge(self.engine)
+        self.tokens = Tokens(os.environ.get("JOBSWORTH_SECRET") if secret is None else secret)
         self.queues: dict[str, Queue] = {}
         self.tasks: dict[str, Task[..., Any]] = {}
         self._implied: set[str] = set()  # queues that exist only because a task named them
@@ -207,7 +212,7 @@ class Jobsworth:
 
     def _handles(self, tasks: Sequence[Task[..., Any]], receipts: Sequence[Any]) -> list[JobHandle[Any]]:
         return [
-            JobHandle(self.bridge, receipt.id, task.signature.unpack_result, created=receipt.created)
+            JobHandle(self.bridge, receipt.id, task.signature.unpack_result, self.tokens, created=receipt.created)
             for task, receipt in zip(tasks, receipts, strict=True)
         ]
 
@@ -230,7 +235,7 @@ class Jobsworth:
     # Asking.
     def handle(self, job_id: JobId) -> JobHandle[Any]:
         """A handle for a job's id; the job is looked up at the first question."""
-        return JobHandle(self.bridge, job_id, self._read)
+        return JobHandle(self.bridge, job_id, self._read, self.tokens)
 
     def _read(self, data: bytes) -> Any:
         return msgspec.json.decode(data)

@@ -12,7 +12,7 @@ from .engine import Engine, Where
 from .errors import BadOption, JobNotFound
 from .handle import find_one
 from .job import Failure, Job, JobId, NewJob, State
-from .lifecycle import REDRIVE
+from .lifecycle import REDRIVE, Move
 from .queue import QueueService
 from .task import Task
 
@@ -153,11 +153,7 @@ class DeadLetters:
                 move = msgspec.structs.replace(move, args=self._packed(found[0].task, arguments))
             if rate is None:
                 return await engine.move(msgspec.structs.replace(where, ids=tuple(job.id for job in found)), move)
-            moved: Ids = []
-            for job in found:
-                later = msgspec.structs.replace(move, delay=len(moved) / rate)
-                moved += await engine.move(Where(ids=(job.id,), states=_DEAD), later)
-            return moved
+            return await redrive_slowly(engine, [job.id for job in found], rate, move)
 
         return redrive
 
@@ -187,3 +183,12 @@ class DeadLetters:
         else:
             failure = Failure("Pushed", error, "pushed")
         return msgspec.structs.replace(job, failure=failure)
+
+
+async def redrive_slowly(engine: Engine, ids: Ids, rate: float, move: Move = REDRIVE) -> Ids:
+    """Redrive dead letters in this order, `rate` of them per second; returns the ids redriven."""
+    moved: Ids = []
+    for job_id in ids:
+        later = msgspec.structs.replace(move, delay=len(moved) / rate)
+        moved += await engine.move(Where(ids=(job_id,), states=_DEAD), later)
+    return moved

@@ -12,7 +12,10 @@
     │   ├── SchemaMismatch             E110
     │   ├── NetworkFileSystem          E111
     │   ├── WrongDatabase              E112
-    │   └── NoTransaction              E113
+    │   ├── NoTransaction              E113
+    │   ├── SecretMissing              E114
+    │   ├── ExtraMissing               E115
+    │   └── OpenToAll                  E116
     ├── EngineError                    E200  the place where jobs live
     │   ├── EngineUnavailable          E201  try again
     │   ├── CorruptRow                 E202
@@ -26,12 +29,13 @@
     │   ├── LeaseLost                  E305
     │   ├── NoCurrentJob               E306
     │   └── MoveRefused                E307
-    └── ValueRefused                   E4xx  what cannot travel (also a TypeError or ValueError)
-        ├── NotSerializable            E401
-        ├── TooLarge                   E402
-        ├── TooDeep                    E403
-        ├── BadArguments               E404
-        └── Incompatible               E405
+    ├── ValueRefused                   E4xx  what cannot travel (also a TypeError or ValueError)
+    │   ├── NotSerializable            E401
+    │   ├── TooLarge                   E402
+    │   ├── TooDeep                    E403
+    │   ├── BadArguments               E404
+    │   └── Incompatible               E405
+    └── RequestRefused                 E6xx  what was asked over HTTP: in jobsworth.web.refusal
 
 What a handler may raise to say how its run ends is not an error of ours and stands apart:
 
@@ -132,6 +136,24 @@ class NoTransaction(ConfigurationError):
     """There is no transaction to take part in, or none is possible here. Nothing was stored."""
 
     code = "E113"
+
+
+class SecretMissing(ConfigurationError):
+    """Tokens are signed with a secret, and none was given."""
+
+    code = "E114"
+
+
+class ExtraMissing(ConfigurationError, ImportError):
+    """A part of Jobsworth that needs more packages than the base install has."""
+
+    code = "E115"
+
+
+class OpenToAll(ConfigurationError):
+    """It would listen where everybody can reach it, and ask nobody who they are."""
+
+    code = "E116"
 
 
 class EngineError(JobsworthError):

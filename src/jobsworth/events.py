@@ -1,4 +1,4 @@
-"""What happens in a worker that somebody may want to know. log.py reads them aloud; nothing in the core logs."""
+"""What happens in a worker, or is done over HTTP, that somebody may want to know. log.py reads them aloud."""
 
 from __future__ import annotations
 
@@ -78,8 +78,17 @@ class Afterthought(msgspec.Struct, frozen=True):
     what: str
 
 
+class VisitorActed(msgspec.Struct, frozen=True):
+    """Somebody changed something over HTTP: `verb` to `what` (an id, a queue, a selector), which hit so many jobs."""
+
+    who: str
+    verb: str
+    what: str
+    jobs: int
+
+
 class Fault(msgspec.Struct, frozen=True):
-    """Something in the worker itself, or in a hook, raised what it should not have."""
+    """Something in the worker or the site itself, or in a hook, raised what it should not have."""
 
     where: str
     error: str
@@ -88,6 +97,6 @@ class Fault(msgspec.Struct, frozen=True):
 
 Event = (
     WorkerStarted | WorkerStopping | WorkerStopped | AttemptEnded | LeaseTaken | Stuck | EngineLost | EngineBack
-    | Unroutable | Afterthought | Fault
+    | Unroutable | Afterthought | VisitorActed | Fault
 )  # fmt: skip
 Listener = Callable[[Event], None]

@@ -22,6 +22,7 @@ from .errors import (
 from .job import FINAL, HELD, LIVE, Job, JobId, Progress, State, storable
 from .lifecycle import CANCEL, REDRIVE, RUN_NOW, Move
 from .snapshot import error_line, snapshot
+from .tokens import Tokens
 from .why import START, Scene, Why, explain, unreachable
 
 R_co = TypeVar("R_co", covariant=True)
@@ -36,11 +37,12 @@ class JobHandle(Generic[R_co]):
     `state`, `progress` and `attempt` tell what was last read; status(), refresh() and wait() read anew.
     """
 
-    __slots__ = ("_bridge", "_job", "_read", "created", "id")
+    __slots__ = ("_bridge", "_job", "_read", "_tokens", "created", "id")
 
-    def __init__(self, bridge: Bridge, job_id: JobId, read: Reader, *, created: bool = True) -> None:
+    def __init__(self, bridge: Bridge, job_id: JobId, read: Reader, tokens: Tokens, *, created: bool = True) -> None:
         self._bridge = bridge
         self._read = read
+        self._tokens = tokens
         self._job: Job | None = None
         self.id = job_id
         self.created = created
@@ -97,6 +99,13 @@ class JobHandle(Generic[R_co]):
             return await self._bridge.acall(lambda engine: why_of(engine, self.id, start))
         except EngineUnavailable as exc:
             return unreachable(self.id, exc)
+
+    def token(self, lifetime: float = 3600) -> str:
+        """A signed word for the browser of whom it concerns: its holder may see and cancel this one job over HTTP.
+
+        lifetime: seconds until it ends. Raises SecretMissing (E114) or ExtraMissing (E115). No I/O.
+        """
+        return self._tokens.sign(self.id, lifetime)
 
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until the job has ended, whichever way. Raises WaitTimeout (E304) after `timeout` seconds."""
@@ -159,12 +168,7 @@ class JobHandle(Generic[R_co]):
         return moved
 
     async def _retry(self, engine: Engine) -> None:
-        job = await find_one(engine, self.id)
-        move = RUN_NOW if job.state is State.SCHEDULED else REDRIVE
-        if not await engine.move(Where(ids=(self.id,)), move):
-            job = await find_one(engine, self.id)
-            why = f"another live job holds its key {job.key!r}" if job.state in FINAL else f"it is {job.state.value}"
-            raise MoveRefused(f"job {self.id} cannot be tried again: {why}")
+        await run_again(engine, self.id)
 
     def _ended(self, job: Job | None, timeout: float | None) -> Job:
         if job is None:
@@ -196,6 +200,19 @@ async def find_one(engine: Engine, job_id: JobId, queue: str | None = None) -> J
             f"there is no job {job_id!r}{place}", hint="finished jobs are removed after their queue's `keep`"
         )
     return found[0]
+
+
+async def run_again(engine: Engine, job_id: JobId, args: bytes | None = None) -> None:
+    """Put a job back in line: one that has ended, with new arguments if there are any, or one that waits for its time.
+
+    Raises JobNotFound (E301) or MoveRefused (E307).
+    """
+    job = await find_one(engine, job_id)
+    move = RUN_NOW if job.state is State.SCHEDULED and args is None else REDRIVE
+    if not await engine.move(Where(ids=(job_id,)), msgspec.structs.replace(move, args=args)):
+        job = await find_one(engine, job_id)
+        why = f"another live job holds its key {job.key!r}" if job.state in FINAL else f"it is {job.state.value}"
+        raise MoveRefused(f"job {job_id} cannot be tried again: {why}")
 
 
 async def status_of(engine: Engine, job: Job, *, accepted: bool = True) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reads a worker's events aloud: the one file that turns them into log lines, on the logger `jobsworth.worker`."""
+"""Reads events aloud: the one file that turns them into log lines, on `jobsworth.worker` and `jobsworth.web`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from .events import (
     Event,
     Fault,
     LeaseTaken,
+    Listener,
     Stuck,
     Unroutable,
+    VisitorActed,
     WorkerStarted,
     WorkerStopped,
     WorkerStopping,
@@ -27,6 +29,7 @@ from .lifecycle import Settlement
 from .snapshot import error_line
 
 _log = logging.getLogger("jobsworth.worker")
+_web = logging.getLogger("jobsworth.web")
 
 
 def clean(text: object, limit: int = 500) -> str:
@@ -74,10 +77,24 @@ def read_aloud(event: Event) -> None:  # noqa: C901 (one case per event)
         case Afterthought(claim, what):
             _log.warning("%s was completed in its transaction; afterwards it %s, which is ignored",
                          _who(claim), clean(what))  # fmt: skip
+        case VisitorActed(who, verb, what, jobs):
+            _web.info("%s: %s %s (%d job%s)", clean(who, 128), verb, clean(what), jobs, "" if jobs == 1 else "s")
         case Fault(where, error, traceback):
             _log.error("%s: %s\n%s", where, clean(error), traceback)
         case _:
             assert_never(event)
+
+
+def harmless(listener: Listener) -> Listener:
+    """The listener, whose own faults are logged: they must stop neither heartbeats nor endings nor answers."""
+
+    def tell(event: Event) -> None:
+        try:
+            listener(event)
+        except Exception:  # noqa: BLE001 (logged; whatever it is, work goes on)
+            _log.exception("a listener failed to hear %s", type(event).__name__)
+
+    return tell
 
 
 def _attempt_ended(event: AttemptEnded) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from jobsworth import CurrentJob, Jobsworth, QueueService, Retry, current_job
+from jobsworth.web import Level, Request, Site, Visitor, local_operator
 
 jobs = Jobsworth()
 
@@ -115,3 +116,19 @@ async def mistakes_are_found() -> None:
     fetch.enqueue("https://example.org", timeout="soon")  # type: ignore[arg-type]
     number: int = send_email.enqueue(7, "welcome", {}).result()  # type: ignore[assignment]
     print(number)
+
+
+def who(request: Request) -> Visitor | None:
+    return Visitor(Level.USER, owner="user:7") if "cookie" in request.headers else None
+
+
+async def awho(request: Request) -> Level:
+    return Level.ADMIN if request.client == "127.0.0.1" else Level.NONE
+
+
+def over_http(jobs: Jobsworth) -> None:
+    assert_type(jobs.handle("0199").token(lifetime=60), str)
+    for site in (Site(jobs, authorize=who), Site(jobs, authorize=awho), Site(jobs, authorize=local_operator)):
+        assert_type(site.uptime, float)
+    Site(jobs)  # type: ignore[call-arg]
+    Site(jobs, authorize=lambda request: True)  # type: ignore[arg-type, return-value]

@@ -16,10 +16,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from jobsworth.errors import AppNotFound
+from jobsworth.errors import AppNotFound, BadOption
 from jobsworth.locate import CANDIDATES
 from jobsworth.log import clean
 from jobsworth.version import VERSION
+from jobsworth.web.server import PORT
 from jobsworth.worker.supervisor import PARENT_FD, how_it_ended, worker_command
 
 from . import text
@@ -38,9 +39,10 @@ def dev(
     /,
     *,
     queues: str | None = None,
+    port: int = PORT,
     place: Place = HERE,
 ) -> int:
-    """Run jobs, and start again when a .py file in this folder changes.
+    """Run jobs, show the dashboard, and start again when a .py file in this folder changes.
 
     For example:
       jobsworth dev
@@ -55,7 +57,11 @@ def dev(
         The app, as module:name or file.py; the same as --app.
     queues
         Queues to serve, with how many jobs at once: images:4,mailers. All, with their worker_count, if not given.
+    port
+        The port of the dashboard, which only this machine reaches; 0 for no dashboard.
     """
+    if not 0 <= port < 65_536:
+        raise BadOption(f"--port must be between 0 and 65535, not {port}")
     named = spec_of(place, spec)
     if named is None:
         raise AppNotFound(
@@ -65,14 +71,15 @@ def dev(
     pairs = {"--app": named, "--url": place.url, "--queues": queues}
     options = [f"{option}={value}" for option, value in pairs.items() if value is not None]
     with _quiet_signals() as ears:
-        Reloader(worker_command(*options, "--grace=0"), Path.cwd(), ears).run()
+        Reloader(worker_command(*options, "--grace=0"), Path.cwd(), ears, port).run()
     return 0
 
 
 class Reloader:
     """Runs a command again and again: after a change, never because it ended by itself."""
 
-    def __init__(self, command: list[str], folder: Path, ears: int) -> None:
+    def __init__(self, command: list[str], folder: Path, ears: int, port: int = 0) -> None:
+        self._port = port  # of the dashboard; 0 for none
         self._command = command
         self._folder = folder
         self._ears = ears
@@ -107,7 +114,7 @@ class Reloader:
 
     def _start(self) -> subprocess.Popen[bytes]:
         # A session of its own, so that Ctrl-C reaches us alone; the pipe, so that it does not outlive us.
-        environment = {**os.environ, PARENT_FD: str(self._pipe[0]), DEV: "1"}
+        environment = {**os.environ, PARENT_FD: str(self._pipe[0]), DEV: str(self._port)}
         return subprocess.Popen(  # noqa: S603 (our own command)
             self._command, stdin=subprocess.DEVNULL, env=environment, pass_fds=(self._pipe[0],), start_new_session=True
         )

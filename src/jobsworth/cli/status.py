@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 import threading
 from collections import Counter
@@ -16,6 +15,7 @@ from cyclopts import Parameter
 from jobsworth.app import Jobsworth
 from jobsworth.engine import Engine, QueueStatus, WorkerCard
 from jobsworth.job import HELD, State
+from jobsworth.loads import SILENT_AFTER, alerts, drains_in, minutes_left, missing_slots, running
 from jobsworth.log import clean
 from jobsworth.why import SILENT_AFTER
 
@@ -26,7 +26,6 @@ from .terminal import is_terminal, put, put_json, say, styled
 REFRESH = (0.3, 2.0)  # seconds between two screens of --watch: at least, at most
 _HEAD = ("QUEUE", "WAITING", "OLDEST", "RUNNING", "/SLOTS", "IN/min", "OUT/min", "DRAINS", "")
 _COUNTED = 200  # running jobs that are looked at one by one
-_FEW = 60.0  # minutes within which a backlog should be gone
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -71,7 +70,7 @@ def status(
 def report_of(store: Jobsworth) -> Report:
     """Look once."""
     queues, cards = store.queue_statuses(), store.workers()
-    if sum(map(_running, queues)) <= _COUNTED:
+    if sum(map(running, queues)) <= _COUNTED:
         # A card tells how busy its worker was at its last heartbeat; the jobs themselves tell how busy it is.
         held = Counter(job.worker for job in store.find(states=list(HELD), limit=_COUNTED))
         cards = [msgspec.structs.replace(card, running=held[card.id]) for card in cards]
@@ -118,26 +117,13 @@ def engine_line(facts: dict[str, Any]) -> str:
 def _queue_lines(queues: list[QueueStatus]) -> list[str]:
     cells = []
     for queue in queues:
-        waiting, running = queue.counts.get(State.QUEUED, 0), _running(queue)
+        waiting, held = queue.counts.get(State.QUEUED, 0), running(queue)
         cells.append((
-            clean(queue.queue, 60), f"{waiting:,}", text.duration(queue.oldest) if waiting else "-", f"{running:,}",
+            clean(queue.queue, 60), f"{waiting:,}", text.duration(queue.oldest) if waiting else "-", f"{held:,}",
             f"/{queue.slots:,}", f"{queue.in_rate:,}", f"{queue.out_rate:,}", drains(queue), advice(queue),
         ))  # fmt: skip
     head, *body = text.table(_HEAD, cells, right=".rrrrrr")
     return [styled(head, "bold"), *body]
-
-
-def _running(queue: QueueStatus) -> int:
-    return queue.counts.get(State.RUNNING, 0) + queue.counts.get(State.CANCELLING, 0)
-
-
-def minutes_left(queue: QueueStatus) -> float | None:
-    """Minutes until nothing waits, at the last minute's rates; None if that is never or cannot be told."""
-    waiting = queue.counts.get(State.QUEUED, 0)
-    if waiting == 0 or (queue.slots > _running(queue) and waiting <= queue.slots and not queue.paused):
-        return 0.0
-    gain = queue.out_rate - queue.in_rate
-    return waiting / gain if gain > 0 and queue.slots and not queue.paused else None
 
 
 def drains(queue: QueueStatus) -> str:
@@ -158,16 +144,6 @@ def advice(queue: QueueStatus) -> str:
         return "▲ no worker is listening"
     more = missing_slots(queue)
     return f"▲ add ~{text.count(more, 'slot')}" if more else ""
-
-
-def missing_slots(queue: QueueStatus) -> int:
-    """Slots to add so that what comes in is kept up with and the backlog is gone within an hour."""
-    left = minutes_left(queue)
-    if not queue.slots or not queue.out_rate or _running(queue) < queue.slots or (left is not None and left <= _FEW):
-        return 0
-    each = queue.out_rate / queue.slots
-    needed = (queue.in_rate + queue.counts.get(State.QUEUED, 0) / _FEW) / each
-    return max(1, math.ceil(needed) - queue.slots)
 
 
 def _worker_lines(cards: list[WorkerCard]) -> list[str]:
@@ -205,19 +181,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def warnings(report: Report) -> list[str]:
     """What needs a person."""
-    found = []
-    for queue in report.queues:
-        name = clean(queue.queue, 128)
-        for task, number in queue.unroutable.items():
-            found.append(
-                f'warn[W301]: {text.count(number, "job")} in {name} need the task "{clean(task, 128)}", '
-                "which no live worker knows. They wait, nothing is lost."
-            )
-        if queue.counts.get(State.QUEUED, 0) and not queue.slots and not queue.paused:
-            found.append(f'no worker is listening on "{name}"; start one: jobsworth worker')
-        if queue.paused and queue.counts.get(State.QUEUED, 0):
-            found.append(f"{name} is paused; let it go on: jobsworth queues resume {name}")
-    return found
+    return [f"{f'warn[{each.code}]: ' if each.code else ''}{clean(each.text)}" for each in alerts(report.queues)]
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -227,8 +191,8 @@ def as_json(report: Report) -> dict[str, Any]:
         "queues": [
             {
                 "queue": each.queue, "paused": each.paused, "waiting": each.counts.get(State.QUEUED, 0),
-                "oldest": each.oldest, "running": _running(each), "slots": each.slots, "workers": each.workers,
-                "in_rate": each.in_rate, "out_rate": each.out_rate, "drains_in": _seconds(minutes_left(each)),
+                "oldest": each.oldest, "running": running(each), "slots": each.slots, "workers": each.workers,
+                "in_rate": each.in_rate, "out_rate": each.out_rate, "drains_in": drains_in(each),
                 "missing_slots": missing_slots(each), "unroutable": each.unroutable,
                 "counts": {state.value: each.counts.get(state, 0) for state in State},
             }
@@ -248,10 +212,6 @@ def worker_json(card: WorkerCard) -> dict[str, Any]:
     return {
         **msgspec.to_builtins(card), "started_at": moment(card.started_at), "silent": card.beat > SILENT_AFTER,
     }  # fmt: skip
-
-
-def _seconds(minutes: float | None) -> float | None:
-    return None if minutes is None else round(minutes * 60, 1)
 
 
 def _watch(store: Jobsworth, common: Common) -> None:

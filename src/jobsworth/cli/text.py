@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
+from jobsworth.frames import user_frame as user_frame
+from jobsworth.frames import user_traceback as user_traceback
 from jobsworth.log import clean
 from jobsworth.wording import count as count
 from jobsworth.wording import duration as duration
-
-_FRAME = re.compile(r'  File "(.+)", line (\d+), in (.+)')
-_OURS = re.compile(r"[/\\]jobsworth[/\\](runners|worker)[/\\]")
-_LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|lib[/\\]python3[^/\\]*)[/\\]|^<frozen")
 
 
 def size(number: float | None) -> str:
@@ -69,33 +65,3 @@ def bar(done: float, columns: int = 10) -> str:
     """████████░░ for 78."""
     filled = round(done / 100 * columns)
     return "█" * filled + "░" * (columns - filled)
-
-
-def user_traceback(traceback: str) -> list[str]:
-    """A stored traceback without the frames of the worker that called the handler, each line made harmless."""
-    lines: list[str] = []
-    skipping = False
-    for line in traceback.splitlines():
-        frame = _FRAME.match(line)
-        if frame is not None:
-            skipping = _OURS.search(frame[1]) is not None
-        elif not line.startswith("    "):
-            skipping = False
-        if not skipping:
-            lines.append(clean(line, 2000))
-    return lines
-
-
-def user_frame(traceback: str | None) -> str | None:
-    """Where it happened in the user's own code: "app/reports.py:41 in fetch"; else in whatever code it was."""
-    frames = [match for match in map(_FRAME.match, (traceback or "").splitlines()) if match is not None]
-    frames = [frame for frame in frames if not _OURS.search(frame[1])]
-    own = [frame for frame in frames if not _LIBRARY.search(frame[1])] or frames
-    if not own:
-        return None
-    path, line, function = own[-1].groups()
-    here = Path.cwd()
-    shown = Path(path)
-    if shown.is_relative_to(here):
-        shown = shown.relative_to(here)
-    return clean(f"{shown}:{line} in {function}", 300)

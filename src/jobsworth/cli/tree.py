@@ -35,6 +35,7 @@ COMMANDS: tuple[tuple[str, str, Group], ...] = (
     ("why", "why:why", ASKING),
     ("watch", "look:watch", ASKING),
     ("workers", "look:workers", ASKING),
+    ("dashboard", "dashboard:dashboard", ASKING),
     ("cancel", "operate:cancel", CHANGING),
     ("retry", "operate:retry", CHANGING),
     ("dead", "dead:family", CHANGING),

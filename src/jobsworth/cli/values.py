@@ -6,26 +6,24 @@ A value is read as JSON if it is JSON, else it is the text itself; the task's si
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from jobsworth.codec.carry import dump, load, loader
+from jobsworth.calling import Call, by_position, call_from_value, field_named, fitting, takes_item, type_of
+from jobsworth.codec.carry import load
 from jobsworth.codec.declare import Field
 from jobsworth.errors import BadArguments, BadOption
-from jobsworth.queue import QueueService
 from jobsworth.task import Task
 
 _NAMED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _PYTHON = {"True": True, "False": False, "None": None}  # what Python people type by habit
-Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def call_from(task: Task[..., Any], words: Sequence[str], document: str | None) -> Call:
@@ -37,7 +35,7 @@ def call_from(task: Task[..., Any], words: Sequence[str], document: str | None) 
     if document is not None:
         if words:
             raise BadArguments("give the arguments one by one or as --args, not both")
-        return _from_document(task, fields, document_from(document))
+        return call_from_value(task, document_from(document))
     by_name: dict[str, Any] = {}
     positional: list[Any] = []
     for word in words:
@@ -50,8 +48,8 @@ def call_from(task: Task[..., Any], words: Sequence[str], document: str | None) 
             positional.append(word)
     if _is_item(task, fields, by_name, positional):
         return ({name: _plain(text) for name, text in by_name.items()},), {}
-    slots = _by_position(fields)
-    args = tuple(_fitting(candidates(text, _type_of(field)), field) for text, field in zip(positional, slots))  # noqa: B905
+    slots = by_position(fields)
+    args = tuple(fitting(candidates(text, type_of(field)), field) for text, field in zip(positional, slots))  # noqa: B905
     return args, {name: _named(fields, name, text) for name, text in by_name.items()}
 
 
@@ -73,78 +71,14 @@ def document_from(text: str) -> Any:
         raise BadArguments(f"{source} is not JSON: {exc}", hint='for example --args \'{"name": "Ada"}\'') from exc
 
 
-def _from_document(task: Task[..., Any], fields: Sequence[Field], value: Any) -> Call:
-    """An object holds arguments by name, a list by position. A QueueService's object is its item."""
-    if isinstance(value, dict) and not (_takes_item(task) and set(value) != {fields[0].name}):
-        return _by_name(fields, value)
-    if isinstance(value, list) and not _takes_item(task):
-        slots = _by_position(fields)
-        return tuple(_fitting([each], field) for each, field in zip(value, slots)), {}  # noqa: B905 (slots never end)
-    return (_fitting([value], fields[0] if fields else None),), {}
-
-
-def _by_name(fields: Sequence[Field], value: Mapping[str, Any]) -> Call:
-    """As stored: starred arguments are under "*name" and "**name"."""
-    stars = {field.key: field for field in fields if field.key != field.name}
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
-    for key, each in value.items():
-        star = stars.get(key)
-        if star is not None and isinstance(each, list):
-            args += [_fitting([one], star) for one in each]
-        elif star is not None and isinstance(each, dict):
-            kwargs |= {name: _fitting([one], star) for name, one in each.items()}
-        else:
-            kwargs[key] = _fitting([each], _field(fields, key))
-    if args:  # what is before them can then only be given by position
-        ahead = [
-            f.name
-            for f in fields
-            if f.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        ]
-        args = [kwargs.pop(name) for name in ahead if name in kwargs] + args
-    return tuple(args), kwargs
-
-
-def _takes_item(task: Task[..., Any]) -> bool:
-    return isinstance(task.queue, QueueService) and task.queue.task is task
-
-
 def _is_item(task: Task[..., Any], fields: Sequence[Field], by_name: Mapping[str, Any], rest: Sequence[Any]) -> bool:
     """`run images file_path=a.png width=800` means one item with these keys."""
-    return _takes_item(task) and bool(by_name) and not rest and _field(fields, next(iter(by_name))) is None
-
-
-def _by_position(fields: Sequence[Field]) -> Iterator[Field | None]:
-    """The field of each positional value; then the starred one, or None, for all that follow."""
-    for field in fields:
-        if field.kind is inspect.Parameter.VAR_POSITIONAL:
-            while True:
-                yield field
-        if field.kind not in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
-            yield field
-    while True:
-        yield None
-
-
-def _field(fields: Sequence[Field], name: str) -> Field | None:
-    named = [field for field in fields if field.name == name and field.kind is not inspect.Parameter.VAR_POSITIONAL]
-    starred = [field for field in fields if field.kind is inspect.Parameter.VAR_KEYWORD]
-    return next(iter(named or starred), None)
+    return takes_item(task) and bool(by_name) and not rest and field_named(fields, next(iter(by_name))) is None
 
 
 def _named(fields: Sequence[Field], name: str, text: str) -> Any:
-    field = _field(fields, name)
-    return _fitting(candidates(text, _type_of(field)), field)
-
-
-def _type_of(field: Field | None) -> Any:
-    """What one value must be; a starred parameter's annotation speaks of each."""
-    if field is None:
-        return Any
-    if field.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-        return field.type.__args__[-1]
-    return field.type
+    field = field_named(fields, name)
+    return fitting(candidates(text, type_of(field)), field)
 
 
 def candidates(text: str, kind: Any) -> list[Any]:
@@ -157,19 +91,6 @@ def candidates(text: str, kind: Any) -> list[Any]:
         return [_PYTHON[text], text] if text in _PYTHON else [text]
     # A number that must be exact is in its digits, not in a float.
     return [text, parsed] if isinstance(parsed, float) and kind is not Any and kind is not float else [parsed, text]
-
-
-def _fitting(meanings: Sequence[Any], field: Field | None) -> Any:
-    """The first meaning that the parameter takes, as its type; if none does, the first as it is, to be refused."""
-    kind = _type_of(field)
-    if kind is not Any:
-        decode = loader(kind)
-        for meaning in meanings:
-            try:
-                return decode(dump(meaning))
-            except Exception:  # noqa: BLE001, S112 (a type's own code may raise anything; the signature says what is wrong)
-                continue
-    return meanings[0]
 
 
 def _plain(text: str) -> Any:

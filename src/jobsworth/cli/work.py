@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from jobsworth.app import Jobsworth
-from jobsworth.errors import BadOption
+from jobsworth.errors import BadOption, ConfigurationError
 from jobsworth.events import AttemptEnded, Event, WorkerStopping
 from jobsworth.job import State
 from jobsworth.log import clean, read_aloud
@@ -31,7 +32,7 @@ _log = logging.getLogger("jobsworth.worker")
 Verbose = Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")]
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")]
 Time = Annotated[str, Parameter(metavar="TIME")]
-DEV = "JOBSWORTH_DEV"  # set by `jobsworth dev` for its worker
+DEV = "JOBSWORTH_DEV"  # set by `jobsworth dev` for its worker: the port of its dashboard, 0 for none
 _NAMED = 8  # tasks named in the banner
 
 
@@ -93,7 +94,8 @@ def worker(
             _banner(app, made.slots, f"{processes} processes", patience)
         app.close()  # the children have connections of their own
         return _supervise(options, processes, patience, name)
-    dev = os.environ.pop(DEV, None) is not None
+    page = os.environ.pop(DEV, None)
+    dev = page is not None
     configure(log_format, verbose=verbose or dev, quiet=quiet)
     listener = _Teller(alone=log_format != "json" and not supervised, dev=dev)
     made = Worker(app, queues, lease=seconds, grace=patience, name=name, spec=named, listener=listener)
@@ -102,13 +104,32 @@ def worker(
     elif not quiet and not supervised:
         _banner(app, made.slots, f"worker {made.id}", patience)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with _page(made, int(page or 0)), asyncio.Runner(loop_factory=_loop_factory()) as runner:
             gc.collect()
             gc.freeze()  # what is there by now stays: no need to look through it again and again
             runner.run(made.run(signals=True))
     finally:
         app.close()
     return 0
+
+
+@contextlib.contextmanager
+def _page(made: Worker, port: int) -> Iterator[None]:
+    """The dashboard beside a worker of `jobsworth dev`, for this machine alone; without a port there is none."""
+    if not port:
+        yield
+        return
+    from jobsworth.web.server import HOST, address_of, listen, served, who_may
+    from jobsworth.web.site import Site
+
+    with contextlib.ExitStack() as stack:
+        try:
+            sock = stack.enter_context(listen(HOST, port))
+            stack.enter_context(served(Site(made.app, authorize=who_may(HOST, None), worker=made), sock))
+            say(f"page     {address_of(sock)}")
+        except ConfigurationError as exc:  # uvicorn is not installed, or somebody else listens there: work goes on
+            say(f"no page  {clean(exc.message)}{f' · {exc.hint}' if exc.hint else ''}")
+        yield
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -7,7 +7,6 @@ the pulse.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import os
 import signal
@@ -20,8 +19,8 @@ from jobsworth.completion import Completions
 from jobsworth.engine import WorkerCard
 from jobsworth.engines import from_url
 from jobsworth.errors import BadOption, ConfigurationError, EngineError
-from jobsworth.events import Event, Listener, WorkerStarted, WorkerStopped, WorkerStopping
-from jobsworth.log import read_aloud
+from jobsworth.events import Listener, WorkerStarted, WorkerStopped, WorkerStopping
+from jobsworth.log import harmless, read_aloud
 from jobsworth.naming import checked, new_id
 from jobsworth.queue import QueueService
 from jobsworth.version import VERSION
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from jobsworth.app import Jobsworth
 
-_log = logging.getLogger("jobsworth.worker")
 LEASE = 30.0
 GRACE = 30.0
 HEALTHY = 60.0  # seconds: outages shorter than this are no reason to restart a worker
@@ -77,7 +75,7 @@ class Worker:
         self._lease = lease
         self._grace = grace
         self._spec = spec
-        self._tell = _safe(listener)
+        self._tell = harmless(listener)
         self._stop: asyncio.Event | None = None
         self._thread: _WorkerThread | None = None
         self._age: Callable[[], float] = lambda: math.inf
@@ -260,18 +258,6 @@ def slots_from(app: Jobsworth, queues: str | Sequence[str] | Mapping[str, int] |
         if not isinstance(slots[name], int) or slots[name] < 1:
             raise BadOption(f"queue {name!r} needs at least 1 slot, not {count!r}")
     return slots
-
-
-def _safe(listener: Listener) -> Listener:
-    """A listener's own fault must stop neither heartbeats nor endings."""
-
-    def tell(event: Event) -> None:
-        try:
-            listener(event)
-        except Exception:  # noqa: BLE001 (logged; whatever it is, work goes on)
-            _log.exception("a listener failed to hear %s", type(event).__name__)
-
-    return tell
 
 
 def _host_and_pid() -> str:

@@ -1,0 +1,122 @@
+"""What a browser loads: the dashboard's page, the files of the package, and the document of all addresses."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
+
+from .message import Request, Response, json_response
+from .openapi import document
+from .refusal import NoSuchPage
+
+if TYPE_CHECKING:
+    from .site import Site
+
+STATIC = Path(__file__).parent / "static"
+FRONT = "dashboard/index.html"
+HTML = "text/html; charset=utf-8"
+# What is not named here is not served.
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": HTML,
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".ts": "text/plain; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".woff2": "font/woff2",
+}
+_PACKED = (".css", ".html", ".js", ".json", ".svg", ".ts", ".txt")
+
+
+class File(NamedTuple):
+    """A file as it is sent."""
+
+    kind: str
+    tag: str
+    body: bytes
+    packed: bytes | None  # with gzip, if that is worth it
+
+
+async def front(site: Site, request: Request) -> Response:
+    """The dashboard, or where there is none yet, a plain page that says what there is."""
+    if not request.path:  # mounted at /background and asked for just that: links are relative to /background/
+        last = request.prefix.rstrip("/").rpartition("/")[2]
+        return Response(308, {"location": f"{quote(last)}/"})
+    found = _file(FRONT)
+    if found is not None:
+        return _sent(found, request)
+    return Response(200, {"content-type": HTML}, _plain_page(site).encode())
+
+
+async def static(_site: Site, request: Request) -> Response:
+    """A file of the package."""
+    found = _file(request.names["file"])
+    if found is None:
+        raise NoSuchPage("there is no such file")
+    response = _sent(found, request)
+    response.headers["cross-origin-resource-policy"] = "cross-origin"  # it is the same for everybody
+    return response
+
+
+async def openapi(site: Site, _request: Request) -> Response:
+    """The document of all addresses."""
+    return json_response(document(site.table))
+
+
+def _sent(file: File, request: Request) -> Response:
+    headers = {"content-type": file.kind, "etag": file.tag, "cache-control": "no-cache", "vary": "accept-encoding"}
+    if file.tag in request.headers.get("if-none-match", ""):
+        return Response(304, headers)
+    if file.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(200, {**headers, "content-encoding": "gzip"}, file.packed)
+    return Response(200, headers, file.body)
+
+
+@functools.cache
+def _names() -> frozenset[str]:
+    """Every file that may be asked for, by name: a path that is not among them leads nowhere."""
+    files = (path for path in STATIC.rglob("*") if path.is_file() and path.suffix in _TYPES)
+    return frozenset(path.relative_to(STATIC).as_posix() for path in files)
+
+
+def _file(name: str) -> File | None:
+    if name not in _names():
+        return None
+    try:
+        return _read(name, (STATIC / name).stat().st_mtime_ns)
+    except OSError:  # it was taken away
+        return None
+
+
+@functools.lru_cache(maxsize=128)
+def _read(name: str, _changed: int) -> File:
+    body = (STATIC / name).read_bytes()
+    suffix = Path(name).suffix
+    packed = gzip.compress(body, 9, mtime=0) if suffix in _PACKED else None
+    if packed is not None and len(packed) >= len(body):
+        packed = None
+    return File(_TYPES[suffix], f'"{hashlib.sha256(body).hexdigest()[:32]}"', body, packed)
+
+
+def _plain_page(site: Site) -> str:
+    rows = "\n".join(
+        f"<tr><td>{route.method}</td><td>{html.escape(route.path)}</td><td>{route.level.name.lower()}</td>"
+        f"<td>{html.escape(route.about)}</td></tr>"
+        for route in site.table.routes
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Jobsworth</title>'
+        '<meta name="viewport" content="width=device-width"></head>\n'
+        "<body><h1>Jobsworth</h1>\n<p>This is the HTTP interface. The dashboard is not part of this installation.</p>\n"
+        '<p><a href="openapi.json">The same as an OpenAPI document</a></p>\n'
+        "<table><thead><tr><th scope=col>Method</th><th scope=col>Address</th><th scope=col>Level</th>"
+        f"<th scope=col>What it is</th></tr></thead><tbody>\n{rows}\n</tbody></table></body></html>\n"
+    )

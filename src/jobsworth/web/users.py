@@ -1,0 +1,64 @@
+"""What the app's own users ask: where a job of theirs stands, and to stop it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+
+import msgspec
+
+from jobsworth.engine import Engine, Where
+from jobsworth.handle import cancelling, find_one, status_of
+
+from .access import Level
+from .message import Request, Response, json_response
+
+if TYPE_CHECKING:
+    from .site import Site
+
+Reason = Annotated[str, msgspec.Meta(max_length=500, description="Why; handlers and people see it.")]
+
+
+class Cancel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a job is to stop."""
+
+    reason: Reason | None = None
+
+
+class Snapshot(TypedDict):
+    """A job and its queue's load: see jobsworth.snapshot."""
+
+    accepted: bool
+    job: dict[str, Any]
+    queue: dict[str, Any]
+    message: str
+
+
+async def status(_site: Site, request: Request) -> Response:
+    """The status snapshot."""
+    shown = await request.ask.call(lambda engine: status_of(engine, request.job))
+    return json_response(visible(shown, request))
+
+
+async def cancel(site: Site, request: Request) -> Response:
+    """Ask to stop; `accepted` tells whether that changed anything."""
+    job_id, move = request.job.id, cancelling(request.data.reason)
+
+    async def ask(engine: Engine) -> dict[str, Any]:
+        moved = await engine.move(Where(ids=(job_id,)), move)
+        return await status_of(engine, await find_one(engine, job_id), accepted=bool(moved))
+
+    shown = await request.ask.call(ask)
+    site.audit(request, "cancel", job_id, int(shown["accepted"]))
+    return json_response(visible(shown, request))
+
+
+def visible(shown: dict[str, Any], request: Request) -> dict[str, Any]:
+    """A snapshot without what only operators may see: where the code stands, which machine runs it, others' jobs."""
+    if request.visitor.may_see(request.job, Level.READ):
+        return shown
+    attempts = [{**each, "worker": None, "traceback": None} for each in shown["job"]["attempts"]]
+    return {
+        **shown,
+        "job": {**shown["job"], "attempts": attempts},
+        "queue": {**shown["queue"], "active_jobs": []},
+    }
