@@ -21,7 +21,7 @@ from typing import Any
 from .codec import decode
 from .engine import QueueStatus
 from .errors import ValueRefused
-from .job import HELD, PENDING, Attempt, Failure, Job, State
+from .job import HELD, PENDING, Attempt, Failure, Job, Progress, State
 
 _WORDS = {
     State.SCHEDULED: "waits for its time",
@@ -48,19 +48,14 @@ def snapshot(
 
 def job_part(job: Job) -> dict[str, Any]:
     """The "job" part alone."""
-    progress = job.progress
     return {
         "id": job.id,
         "queue": job.queue,
         "task": job.task,
         "label": job.label,
         "status": job.state.value,
-        "message": progress.message if progress else None,
-        "progress": {
-            "current": _number(progress.current) if progress else None,
-            "total": _number(progress.total) if progress else None,
-            "percent": _number(progress.percent) if progress else None,
-        },
+        "message": job.progress.message if job.progress else None,
+        "progress": progress_part(job.progress),
         "result": _readable(job.result),
         "error": _error(job.failure),
         "cancel_requested": job.cancel_requested,
@@ -76,6 +71,15 @@ def job_part(job: Job) -> dict[str, Any]:
         "tags": list(job.tags),
         "owner": job.owner,
         "version": job.version,
+    }
+
+
+def progress_part(progress: Progress | None) -> dict[str, Any]:
+    """The numbers of a progress."""
+    return {
+        "current": _number(progress.current) if progress else None,
+        "total": _number(progress.total) if progress else None,
+        "percent": _number(progress.percent) if progress else None,
     }
 
 

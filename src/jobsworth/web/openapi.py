@@ -41,6 +41,7 @@ _REFUSALS = {
     409: "The job is not in a state for that, or the count has changed.",
     413: "The body or the arguments are too large.",
     415: "The body is not JSON.",
+    429: "Too many streams at once: try again later, or ask now and then instead.",
     501: "This host, or this installation, cannot do that.",
     503: "The place where jobs live does not answer, or is full.",
 }

@@ -25,6 +25,7 @@ from jobsworth.naming import checked
 
 from .access import NOBODY, SAFE, Authorize, Level, Visitor, same_site, tokens_of
 from .asgi import Asgi
+from .hub import Hub
 from .message import JSON, MAX_BODY, Request, Response
 from .refusal import (
     BadRequest,
@@ -67,6 +68,7 @@ class Site:
                or Level for everybody. There is no default: `local_operator` is for a site that listens on loopback.
     worker:    a worker in this process, of which /livez tells.
     origins:   other origins whose pages may ask with their users' cookies, as "https://app.example".
+    streams:   onlookers at once, in this process.
     listener:  hears what visitors did and what went wrong; by default they become log lines.
     """
 
@@ -79,6 +81,7 @@ class Site:
         authorize: Authorize | Visitor | Level,
         worker: Worker | None = None,
         origins: Collection[str] = (),
+        streams: int = 2_000,
         listener: Listener = read_aloud,
     ) -> None:
         if not (callable(authorize) or isinstance(authorize, (Visitor, Level))):
@@ -91,6 +94,7 @@ class Site:
         self.jobs = jobs
         self.worker = worker
         self.origins = frozenset(origins)
+        self.hub = Hub(jobs.bridge, most=streams)
         self._started = time.monotonic()
         self._authorize = authorize
         self._tell = harmless(listener)
@@ -108,6 +112,10 @@ class Site:
     def wsgi(self) -> Wsgi:
         """The site as a WSGI app, under any SCRIPT_NAME."""
         return Wsgi(self)
+
+    def close(self) -> None:
+        """End all streams; those who read them come again elsewhere. The site can be used on."""
+        self.hub.stop()
 
     async def answer(self, request: Request) -> Response:
         """The answer to a request. Raises nothing but what ends the program."""

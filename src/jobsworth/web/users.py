@@ -8,8 +8,10 @@ import msgspec
 
 from jobsworth.engine import Engine, Where
 from jobsworth.handle import cancelling, find_one, status_of
+from jobsworth.job import FINAL
 
 from .access import Level
+from .live import until_newer
 from .message import Request, Response, json_response
 
 if TYPE_CHECKING:
@@ -24,6 +26,13 @@ class Cancel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason | None = None
 
 
+class Newer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether to wait for news."""
+
+    since: Annotated[int, msgspec.Meta(ge=-1, description="Answer when the version is above this.")] | None = None
+    wait: Annotated[float, msgspec.Meta(ge=0, le=30, description="Seconds; then it is answered in any case.")] = 25
+
+
 class Snapshot(TypedDict):
     """A job and its queue's load: see jobsworth.snapshot."""
 
@@ -33,9 +42,13 @@ class Snapshot(TypedDict):
     message: str
 
 
-async def status(_site: Site, request: Request) -> Response:
-    """The status snapshot."""
-    shown = await request.ask.call(lambda engine: status_of(engine, request.job))
+async def status(site: Site, request: Request) -> Response:
+    """The status snapshot, at once or when there is news."""
+    job, newer = request.job, request.query
+    if newer.since is not None and job.version <= newer.since and job.state not in FINAL:
+        await until_newer(site, request, newer.since, newer.wait)
+        job = await request.ask.call(lambda engine: find_one(engine, job.id))
+    shown = await request.ask.call(lambda engine: status_of(engine, job))
     return json_response(visible(shown, request))
 
 
