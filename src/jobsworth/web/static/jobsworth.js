@@ -145,7 +145,7 @@ function told(event) {
 function lead() {
   leads = true;
   tell();
-  return new Promise(() => {}); // keeps the lock
+  return new Promise(() => {}); // to keep it
 }
 
 async function compete(options) {
