@@ -204,7 +204,9 @@ def test_a_site_needs_an_authorize() -> None:
             Site(an_app(), authorize=wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("wrong", [{"level": 4}, {"level": True}, {"level": "admin"}, {"level": READ, "queues": "mail"}])
+@pytest.mark.parametrize(
+    "wrong", [{"level": 4}, {"level": True}, {"level": "admin"}, {"level": READ, "queues": "mail"}]
+)
 def test_a_visitor_that_makes_no_sense_cannot_be_made(wrong: Any) -> None:
     from jobsworth.errors import BadOption
 
