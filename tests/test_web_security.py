@@ -261,7 +261,10 @@ def test_the_local_operator_sits_at_this_machine() -> None:
     assert status(client="10.0.0.7") == 401
     assert status(base="http://rebound.evil.test:8642") == 401
     assert status(base="http://127.0.0.1.evil.test") == 401
-    for told in ("x-forwarded-for", "forwarded", "via", "x-forwarded-host"):
+    assert status(origin="http://localhost:8642") == 200
+    for origin in ("http://rebound.evil.test:8642", "https://public.test", "null", "", "http://["):
+        assert status(origin=origin) == 401
+    for told in ("x-forwarded-for", "forwarded", "via", "x-forwarded-host", "x-real-ip"):
         assert status(**{told: "10.0.0.7"}) == 401
 
 
@@ -340,8 +343,8 @@ def test_only_json_is_taken(kind: str, host: str) -> None:
     "query",
     ["limit=1000000000", "limit=0", "limit=-1", "limit=x", "limit=", "limit=1&limit=2", "beyond=1e9", "beyond=99999999",
      "state=dead", "state=queued&state=x", "nonsense=1", "created_within=-1", "created_within=1e400",
-     "created_within=nan", "created_within=null", "q=" + "x" * 201, "queue=a%20b", "owner=" + "x" * 129, "count=maybe", "q=%ff",
-     "&".join("state=queued" for _ in range(300))],
+     "created_within=nan", "created_within=null", "q=" + "x" * 201, "queue=a%20b", "owner=" + "x" * 129, "count=maybe",
+     "q=%ff", "&".join("state=queued" for _ in range(300))],
 )  # fmt: skip
 def test_a_query_that_makes_no_sense_is_a_plain_400(query: str, host: str) -> None:
     answer = Client(a_site(), host).get(f"/api/jobs?{query}")

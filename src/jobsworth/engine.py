@@ -21,6 +21,7 @@ from .errors import QueueFull
 from .job import Attempt, CancelRequest, Claim, Job, JobId, Lease, NewJob, Progress, Receipt, State, WorkerId
 from .lifecycle import Move, Settlement
 
+SILENT_AFTER = 30.0  # seconds without a heartbeat after which a worker is not counted on
 CARD_LEASES = 3  # a worker's card outlives its last pulse by this many leases
 HISTORY = 50  # attempts kept per job, the newest, beside the one that is read off the job itself
 RATE_WINDOW = 60.0  # seconds over which in_rate and out_rate are counted
@@ -136,6 +137,19 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     unroutable: dict[str, int] = {}
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a job stands.
+
+    ahead: how many jobs of its queue are given out before it; None unless it is queued. Those that have taken a process
+           down stand in a line of their own (see Want.crashed): before one of them only such are counted, and before
+           any other job none of them.
+    now:   the engine's moment of looking, which makes ages of the job's own moments.
+    """
+
+    ahead: int | None
+    now: float
+
+
 class SchemaVersion(msgspec.Struct, frozen=True):
     """How far a store's layout has come. found: its version, None where nothing of ours is; latest: this release's."""
 
@@ -245,6 +259,10 @@ class Engine(Protocol):
 
     async def count(self, where: Where) -> int:
         """How many match, `limit` and `beyond` aside."""
+        ...
+
+    async def place(self, job_id: JobId) -> Place | None:
+        """Where this job stands; None if it is not there. Counts a line, so it is no verb for every round."""
         ...
 
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
