@@ -223,25 +223,25 @@ def test_on_a_terminal_its_page_shows_the_same_and_stays_for_ones_own_pictures(t
     wait_until_nothing_is_left(folder)
 
 
-def test_ctrl_c_in_the_middle_takes_the_page_along(tmp_path: Path, small: Path) -> None:
-    with on_terminal(tmp_path, small) as demo:
-        address = demo.opened
-        demo.process.send_signal(signal.SIGINT)
-        assert demo.ends(30) == 130, demo.said
-    assert "Traceback" not in demo.said
+def test_ctrl_c_in_the_middle_ends_it_with_a_page_and_without(tmp_path: Path, small: Path) -> None:
+    places = [tmp_path / "shown", tmp_path / "plain"]
+    for place in places:
+        place.mkdir()
+    with on_terminal(places[0], small) as shown, on_terminal(places[1], small, "--no-browser") as plain:
+        address = shown.opened
+        until(lambda: "running" in plain.said or plain.process.poll() is not None, LIMIT, plain.said)
+        for demo in (shown, plain):
+            demo.process.send_signal(signal.SIGINT)
+        for demo in (shown, plain):
+            assert demo.ends(30) == 130, demo.said
+            assert "Traceback" not in demo.said
     with pytest.raises(httpx.ConnectError):
         httpx.get(address, trust_env=False)
-    (folder,) = tmp_path.glob("jobsworth-photos-*")
-    wait_until_nothing_is_left(folder)
-
-
-def test_whoever_wants_no_browser_gets_none(tmp_path: Path, small: Path) -> None:
-    with on_terminal(tmp_path, small, "--no-browser") as demo:
-        until(lambda: "running" in demo.said or demo.process.poll() is not None, LIMIT)
-        demo.process.send_signal(signal.SIGINT)
-        assert demo.ends(30) == 130, demo.said
-    assert "http://" not in demo.said
-    assert not (tmp_path / "opened").exists()
+    assert "http://" not in plain.said
+    assert not (places[1] / "opened").exists()
+    for place in places:
+        (folder,) = place.glob("jobsworth-photos-*")
+        wait_until_nothing_is_left(folder)
 
 
 @pytest.mark.parametrize(("wanted", "why"), [("no/such", "there is no such folder"), (".", "no pictures in there")])
