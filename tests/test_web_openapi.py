@@ -56,6 +56,9 @@ def test_every_answer_is_as_the_document_says(case: Any) -> None:
         case.path_parameters["id"] = JOBS.find_task("send").enqueue("ada").id
     if "queue" in case.path_parameters and next(TURNS) % 2:
         case.path_parameters["queue"] = "mail"
+    query = case.query or {}
+    if "since" in query and isinstance(query.get("wait", 0), int | float) and 0 <= query.get("wait", 0) <= 30:
+        case.query["wait"] = 0  # half a minute of waiting shows nothing more
     case.call_and_validate(
         headers={"authorization": f"Bearer {KEY}"},
         checks=[

@@ -314,7 +314,8 @@ def test_the_overview_says_what_is_wrong(jobs: Jobsworth, client: Client) -> Non
 def test_workers_are_shown_with_what_they_run(jobs: Jobsworth, client: Client) -> None:
     with jobs.worker({"mail": 2, "film": 1}, name="bench-1"):
         (shown,) = client.get("/api/workers").json()
-        assert (shown["id"], shown["queues"], shown["silent"]) == ("bench-1", {"mail": 2, "film": 1}, False)
+        assert (shown["queues"], shown["silent"]) == ({"mail": 2, "film": 1}, False)
+        assert shown["id"].startswith("bench-1.")
         (kept,) = Client(a_site(jobs, Visitor(Level.READ, queues={"mail"}))).get("/api/workers").json()
         assert (kept["queues"], kept["tasks"]) == ({"mail": 2}, [])
         assert Client(a_site(jobs, Visitor(Level.READ, queues={"pictures"}))).get("/api/workers").json() == []

@@ -381,6 +381,7 @@ def test_a_mistake_is_told_to_the_log_and_an_id_to_the_visitor(host: str) -> Non
     asked = 0
     for route in TABLE.routes:
         path = route.path.replace("{id}", "x").replace("{queue}", "mail").replace("{file}", "x")
+        path += "?jobs=x" if path == "/events" else ""
         bodies = {"/api/jobs": {"task": "send", "arguments": ["a"]}, "/api/jobs/bulk":
                   {"action": "cancel", "where": {}, "expect": 1}, "/api/dead/redrive": {"where": {}, "expect": 1},
                   "/api/dead/discard": {"where": {}, "expect": 1}}  # fmt: skip

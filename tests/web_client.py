@@ -71,17 +71,24 @@ def begin_only(app: Any) -> Any:
         async def hear() -> Any:
             nonlocal asked
             if not asked:
-                asked = True
-                return await receive()
+                message = await receive()
+                asked = not message.get("more_body")
+                return message
             await came.wait()
             return {"type": "http.disconnect"}
 
+        ended = False
+
         async def tell(message: Any) -> None:
+            nonlocal ended
             await send(message)
             if message["type"] == "http.response.body":
+                ended = not message.get("more_body", False)
                 came.set()
 
         await app(scope, hear, tell)
+        if not ended:  # the client wants to see an end
+            await send({"type": "http.response.body", "body": b""})
 
     return wrapped
 
