@@ -261,7 +261,10 @@ def test_the_local_operator_sits_at_this_machine() -> None:
     assert status(client="10.0.0.7") == 401
     assert status(base="http://rebound.evil.test:8642") == 401
     assert status(base="http://127.0.0.1.evil.test") == 401
-    for told in ("x-forwarded-for", "forwarded", "via", "x-forwarded-host"):
+    assert status(origin="http://localhost:8642") == 200
+    for origin in ("http://rebound.evil.test:8642", "https://public.test", "null", "", "http://["):
+        assert status(origin=origin) == 401
+    for told in ("x-forwarded-for", "forwarded", "via", "x-forwarded-host", "x-real-ip"):
         assert status(**{told: "10.0.0.7"}) == 401
 
 

@@ -26,6 +26,7 @@ from .message import Request
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 SHORTEST_PASSWORD = 8  # characters
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 _MOST_TOKENS = 100  # in one header
 
 
@@ -98,14 +99,15 @@ def local_operator(request: Request, level: Level = Level.ADMIN) -> Decision:
     """ADMIN (or another level) for whoever sits at this machine, nobody else: for a site that listens on loopback only.
 
     A page of another site must not get in by a name that it has made to mean this machine, nor the whole world through
-    a proxy that runs here: both are told by what they send.
+    a proxy that runs here: both are told by what they send. A proxy that hides that it is one is not; do not put one in
+    front.
     """
-    forwarded = any(name in request.headers for name in ("forwarded", "x-forwarded-for", "x-forwarded-host", "via"))
-    if (
-        forwarded
-        or not is_loopback(request.client)
-        or not is_loopback(_host_of(f"//{request.headers.get('host', '')}"))
-    ):
+    if any(name in request.headers for name in _FORWARDED) or not is_loopback(request.client):
+        return None
+    addressed = [f"//{request.headers.get('host', '')}"]
+    if "origin" in request.headers:
+        addressed.append(request.headers["origin"])
+    if not all(is_loopback(_host_of(each)) for each in addressed):
         return None
     return Visitor(level, name="local")
 
