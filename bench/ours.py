@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 
 import bench.noop
 from bench.servers import command, execute, store
 from bench.system import System, count, home_from_environment
-from jobsworth import Jobsworth, State
+from jobsworth import Jobsworth, State, current_job
 
 DATABASE = home_from_environment() / "jobsworth.db"
 URL = os.environ.get("BENCH_URL") or f"sqlite:///{DATABASE}"
@@ -19,6 +20,14 @@ CHUNK = 5_000
 @jobs.task(queue="bench")
 async def noop(number: int, path: str, size: list[int]) -> dict[str, int]:
     return await bench.noop.noop(number, path, size)
+
+
+@jobs.task(queue="walks")
+async def walk(seconds: int) -> None:
+    """Say once a second how far it is, for so long."""
+    for step in range(seconds):
+        current_job().report_progress(step, seconds)
+        await asyncio.sleep(1)
 
 
 class Ours(System):

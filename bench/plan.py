@@ -156,6 +156,12 @@ def _snapshot(quick: bool) -> list[Sample]:
     return [Sample("postgres-snapshot", HELD, "snapshot", size, "jobsworth")]
 
 
+def _browsers(quick: bool) -> list[Sample]:
+    crowd = ("20", "2", "4", "500") if quick else ("1000", "100", "200", "20000")
+    named = zip(("--browsers", "--deaf", "--watched", "--jobs"), crowd, strict=True)
+    return [Sample("browsers", WATCHED, "browsers", tuple(word for pair in named for word in pair), "jobsworth")]
+
+
 def _wal(quick: bool) -> list[Sample]:
     size = ("--seconds", "0.5", "--rest", "0.5") if quick else ("--seconds", "10", "--rest", "10")
     return [Sample("wal", WAL, "wal", size, "jobsworth")]
@@ -167,6 +173,7 @@ THREADS, COROUTINES = "enqueue() from 50 threads", "aenqueue() from 50 coroutine
 SHALLOW, DEEP, HISTORY = "1,000 waiting", "1,000,000 waiting", "1,000 waiting, 1,000,000 finished"
 WHERE = {"worker in the same process": "same", "worker in another process": "across"}
 IDLE, WAL = "jobsworth worker, 4 slots", "enqueueing and draining at full speed for 10 s"
+ALONE, WATCHED = "nobody looks on", "1,000 browsers look on, 100 of them never read"
 HELD, FREE = "one transaction open all the time", "none open"
 MEMORY = "jobsworth, 70 bytes of arguments and result"
 
@@ -220,6 +227,14 @@ PARTS = {
         _wal,
     ),
 }
+
+
+PARTS["browsers"] = Part(
+    "Browsers that watch jobs",
+    "200 jobs tell their progress once a second; 20,000 others are drained at 50 slots beside them. All on this machine.",
+    {"rate": "jobs/s", "resident_mib": "server's RSS MiB"},
+    _browsers,
+)
 
 
 def _on_server(store: str, wanted: list[tuple[str, str, int, int]]) -> dict[str, Part]:

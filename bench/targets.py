@@ -10,6 +10,7 @@ from bench.plan import (
     BARE,
     BARE_MANY,
     COROUTINES,
+    ALONE,
     DEEP,
     FREE,
     HELD,
@@ -22,6 +23,7 @@ from bench.plan import (
     SHALLOW,
     THREADS,
     WAL,
+    WATCHED,
     WHERE,
     row,
 )  # fmt: skip
@@ -147,6 +149,9 @@ TARGETS = (
     Target("import jobsworth", ("idle", IDLE, "import_ms"), most=100, unit="ms"),
     Target("write-ahead log under load", ("wal", WAL, "peak_mib"), most=64, unit="MiB"),
     Target("write-ahead log 10 s after", ("wal", WAL, "rest_mib"), most=4, unit="MiB"),
+    Target(
+        "drain beside 1,000 browsers, of alone", _rate(WATCHED, "browsers"), (_rate(ALONE, "browsers"),), least=0.95
+    ),
     *_server_targets("postgres"),
     Target("drain beside an old snapshot, of without", _rate(HELD, SNAP), (_rate(FREE, SNAP),), least=0.8),
     _times("Procrastinate", "postgres-drain", 50, "procrastinate"),
