@@ -1,5 +1,5 @@
 #!/bin/sh
-# scripts/servers.sh: sees to it that the servers which the tests run privately are on the machine.
+# scripts/servers.sh: sees to it that the servers and the browser which the tests run privately are on the machine.
 #
 # Debian and Ubuntu: what is missing is installed with apt-get, as root or by a sudo that asks nothing. Elsewhere one
 # line says what to install, and the tests that need it are skipped. The packages bring services of their own; those are
@@ -25,6 +25,8 @@ missing() {
     [ -n "${JOBSWORTH_TEST_REDIS_URL:-}" ] || present redis-server valkey-server || printf ' %s' "$1"
     present pgbouncer || printf ' pgbouncer'
 }
+
+browser() { present chromium chromium-browser google-chrome || printf ' chromium'; }
 
 install() {
     log=$(mktemp)
@@ -54,19 +56,24 @@ if [ "${1:-}" = --install ]; then
 fi
 
 if ! command -v apt-get >/dev/null; then
-    packages=$(missing redis)
+    packages=$(missing redis)$(browser)
     [ -z "$packages" ] || say "servers: missing for the tests:  brew install$packages"
     exit 0
 fi
 
 packages=$(missing redis-server)
-[ -n "$packages" ] || exit 0
+browser=$(browser)
+[ -n "$packages$browser" ] || exit 0
 as_root=
 [ "$(id -u)" = 0 ] || as_root='sudo -n'
 if [ -n "$as_root" ] && ! sudo -n true 2>/dev/null; then
-    say "servers: missing for the tests:  sudo apt-get install$packages"
+    say "servers: missing for the tests:  sudo apt-get install$packages$browser"
     exit 0
 fi
-say "servers: installing for the tests, without their services:$packages"
-# shellcheck disable=SC2086  # a list of names without blanks
-$as_root scripts/servers.sh --install $packages || say "servers: could not install$packages; what needs them is skipped"
+say "servers: installing for the tests, without their services:$packages$browser"
+# Apart from each other: not every system has a package of this browser.
+for some in "$packages" "$browser"; do
+    [ -n "$some" ] || continue
+    # shellcheck disable=SC2086  # a list of names without blanks
+    $as_root scripts/servers.sh --install $some || say "servers: could not install$some; what needs them is skipped"
+done

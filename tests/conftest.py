@@ -2,60 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from jobsworth import Jobsworth
 from jobsworth.events import Event
 from places import Place
-from private_server import Given, Missing
-from servers import PgBouncer, Postgres, Redis, Servers, required
+from private_server import Given
+from servers import LOUD, PgBouncer, Postgres, Redis, Servers, hire
 
-S = TypeVar("S")
 SERVERS = Servers()
-LOUD = "NOT TESTED: "
-
-
-def _hire(ask: Callable[..., S], **wishes: Any) -> S:
-    try:
-        return ask(**wishes)
-    except Missing as missing:
-        if required():
-            pytest.fail(f"{missing}, and must be here", pytrace=False)
-        pytest.skip(f"{LOUD}{missing}")
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Postgres | Given:
     """PostgreSQL, not waiting for the disk. Ask it for a `new_database()`."""
-    return _hire(SERVERS.postgres)
+    return hire(SERVERS.postgres)
 
 
 @pytest.fixture(scope="session")
 def durable_postgres() -> Postgres | Given:
     """PostgreSQL of which nothing may be lost that it has acknowledged."""
-    return _hire(SERVERS.postgres, durable=True)
+    return hire(SERVERS.postgres, durable=True)
 
 
 @pytest.fixture(scope="session")
 def redis() -> Redis | Given:
     """Redis, keeping nothing on the disk."""
-    return _hire(SERVERS.redis)
+    return hire(SERVERS.redis)
 
 
 @pytest.fixture(scope="session")
 def durable_redis() -> Redis | Given:
     """Redis of which nothing may be lost that it has acknowledged."""
-    return _hire(SERVERS.redis, durable=True)
+    return hire(SERVERS.redis, durable=True)
 
 
 @pytest.fixture(scope="session")
 def pgbouncer() -> PgBouncer:
     """A pooler in front of `postgres`, in transaction mode."""
-    return _hire(SERVERS.pgbouncer)
+    return hire(SERVERS.pgbouncer)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

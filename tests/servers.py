@@ -19,13 +19,28 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from private_server import Given, Server
+import pytest
+
+from private_server import Given, Missing, Server
 from undertaker import Undertaker
+
+S = TypeVar("S")
+LOUD = "NOT TESTED: "
 
 
 def required() -> bool:
     """True where a missing server is a failure."""
     return os.environ.get("CI", "") not in ("", "0", "false") or os.environ.get("JOBSWORTH_SERVERS") == "required"
+
+
+def hire(ask: Callable[..., S], **wishes: Any) -> S:
+    """What `ask` returns. If it is not on this machine the test fails, or is skipped with a line nobody overlooks."""
+    try:
+        return ask(**wishes)
+    except Missing as missing:
+        if required():
+            pytest.fail(f"{missing}, and must be here", pytrace=False)
+        pytest.skip(f"{LOUD}{missing}")
 
 
 class Databases:
@@ -233,9 +248,6 @@ class PgBouncer(Server):
     def _answers(self) -> bool:
         socket.create_connection(("127.0.0.1", self.port), 1).close()
         return True
-
-
-S = TypeVar("S")
 
 
 class Servers:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -248,6 +249,17 @@ def test_several_jobs_share_a_stream_and_hidden_ones_are_gone(house: House) -> N
             frames = [await browser.frame() for _ in range(4)]
         told = {json.loads(frame["data"])["job_id"]: frame["event"] for frame in frames[1:] if frame}
         assert told == {mine: "job.changed", theirs: "end", "nobody": "end"}
+
+    run(story())
+
+
+def test_an_id_that_no_job_can_have_is_gone_and_ends_no_stream(house: House) -> None:
+    async def story() -> None:
+        mine, odd = house.put(), ["a b", "../api", "ä"]
+        async with Browser(house, "/events", urlencode({"jobs": ",".join([mine, *odd])})) as browser:
+            frames = [await browser.frame() for _ in range(5)]
+        told = {json.loads(frame["data"])["job_id"]: frame["event"] for frame in frames[1:] if frame}
+        assert told == {mine: "job.changed", **dict.fromkeys(odd, "end")}
 
     run(story())
 

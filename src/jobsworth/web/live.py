@@ -117,11 +117,17 @@ async def events(site: Site, request: Request) -> Response:
 
 
 async def _found(request: Request, ids: Sequence[str]) -> list[Job]:
+    """Those that there are. An id that no job can have is that of no job: one page's mistake ends no stream of all."""
+    where = Where(ids=tuple(filter(_can_be, ids)), limit=None)
+    return await request.ask.call(lambda engine: engine.find(where)) if where.ids else []
+
+
+def _can_be(job_id: str) -> bool:
     try:
-        where = Where(ids=tuple(checked(each, "job id") for each in ids), limit=None)
-    except BadName as exc:
-        raise BadRequest("an id in ?jobs= is none that a job can have") from exc
-    return await request.ask.call(lambda engine: engine.find(where)) if ids else []
+        checked(job_id, "job id")
+    except BadName:
+        return False
+    return True
 
 
 async def until_newer(site: Site, request: Request, since: int, seconds: float) -> None:

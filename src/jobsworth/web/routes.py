@@ -14,16 +14,16 @@ from .pages import HTML
 from .table import Route, Table
 
 NONE, USER, READ, OPERATE, ADMIN = Level
+EVENTS = "text/event-stream"
 
 USERS = (
     Route("GET", "/jobs/{id}/status", USER, users.status,
           "Where a job stands; with `since`, as soon as that has changed.", query=users.Newer, answer=users.Snapshot),
     Route("GET", "/jobs/{id}/events", USER, live.job_events,
-          "A job's changes as they happen, until it has ended. Last-Event-ID: the version that is known.", kind=EVENTS,
-          refuses=(429, 501)),
-    Route("GET", "/events", USER, live.events,
-          "The changes of several jobs, of an owner's, or of the store as a whole.", query=live.Watched, kind=EVENTS,
-          refuses=(429, 501)),
+          "A job's changes as they happen, until it has ended. Last-Event-ID: the version that is known.",
+          kind=EVENTS, refuses=(429, 501)),
+    Route("GET", "/events", USER, live.events, "The changes of several jobs, of an owner's, or of the whole store.",
+          query=live.Watched, kind=EVENTS, refuses=(429, 501)),
     Route("POST", "/jobs/{id}/cancel", USER, users.cancel, "Ask a job to stop.", data=users.Cancel,
           answer=users.Snapshot),
 )  # fmt: skip
