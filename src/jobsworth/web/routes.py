@@ -14,7 +14,6 @@ from .pages import HTML
 from .table import Route, Table
 
 NONE, USER, READ, OPERATE, ADMIN = Level
-EVENTS = "text/event-stream"
 
 USERS = (
     Route("GET", "/jobs/{id}/status", USER, users.status,

@@ -6,8 +6,8 @@ import { Store, useEffect, useRef, useState } from "./ui.js";
 export const BASE = new URL("../../", import.meta.url).href;
 const PATIENCE = 20_000; // ms until an answer is given up
 
-/** What this visitor may do; filled in from the first answer. */
-export const me = new Store({ level: "read", name: "" });
+/** Who looks and what there is for them, from the first answer on; nobody knows before. */
+export const me = new Store({ level: "none", name: "", offers: null });
 const LEVELS = ["none", "user", "read", "operate", "admin"];
 
 /** Whether the visitor has at least this level; the server decides in any case. @param {string} level */
@@ -52,7 +52,15 @@ export async function ask(method, path, body, signal) {
     if (error instanceof Refusal || signal?.aborted) throw error;
     throw new Refusal(0, { hint: "it may be starting anew; this page tries again by itself" });
   }
-  return text ? parse(text) : null;
+  return text ? read(text) : null;
+}
+
+/** An answer as values. What a job was given and gave back keeps every digit; elsewhere numbers are to be reckoned with. */
+function read(text) {
+  const plain = JSON.parse(text);
+  if (!plain?.job || !("arguments" in plain)) return plain;
+  const exact = parse(text);
+  return { ...plain, arguments: exact.arguments, job: { ...plain.job, result: exact.job.result, meta: exact.job.meta } };
 }
 
 /** @param {string} path @param {AbortSignal} [signal] */

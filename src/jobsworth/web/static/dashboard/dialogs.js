@@ -50,7 +50,7 @@ function Question({ what }) {
       </label>`}
       ${what.json !== undefined &&
       html`<label>Arguments, as JSON
-        <textarea rows="10" spellcheck="false" aria-invalid=${String(Boolean(wrong))} aria-describedby="wrong"
+        <textarea rows="10" spellcheck=${false} aria-invalid=${String(Boolean(wrong))} aria-describedby="wrong"
           value=${json} onInput=${(event) => setJson(event.target.value)}></textarea>
       </label><p id="wrong" class="wrong" role="status">${wrong}</p>`}
       <div class="buttons">

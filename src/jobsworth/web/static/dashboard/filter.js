@@ -7,6 +7,8 @@ export const REASONS = ["error", "timeout", "gave_up", "exhausted", "crashed", "
 
 /** @typedef {Partial<Record<"queue"|"task"|"tag"|"owner"|"key"|"reason"|"q", string>> & {state: string[]}} Filter */
 
+const isState = (word) => Object.hasOwn(STATES, word);
+
 /** @param {string} text @returns {Filter} */
 export function read(text) {
   const found = { state: [] };
@@ -16,7 +18,7 @@ export function read(text) {
     const name = word.slice(0, at);
     const value = word.slice(at + 1);
     if (at < 0 || !QUALIFIERS.includes(name)) rest.push(word);
-    else if (name === "state") found.state.push(...value.split(",").filter((each) => each in STATES));
+    else if (name === "state") found.state.push(...value.split(",").filter(isState));
     else if (value) found[name] = value;
   }
   if (rest.length) found.q = rest.join(" ");
@@ -31,7 +33,7 @@ export function written(query) {
 
 /** The filter that an address holds; only what the server takes. @param {URLSearchParams} query @returns {Filter} */
 export function filterOf(query) {
-  const found = { state: query.getAll("state").filter((each) => each in STATES) };
+  const found = { state: query.getAll("state").filter(isState) };
   for (const name of [...QUALIFIERS.slice(1), "q"]) {
     const value = query.get(name);
     if (value) found[name] = value;
@@ -56,7 +58,7 @@ export function completions(text, known) {
   }
   const name = word.slice(0, at);
   const begun = word.slice(at + 1).toLowerCase();
-  const values = { state: Object.keys(STATES), reason: REASONS, ...known }[name] ?? [];
+  const values = new Map(Object.entries({ state: Object.keys(STATES), reason: REASONS, ...known })).get(name) ?? [];
   return values.filter((value) => value.toLowerCase().includes(begun) && value !== word.slice(at + 1))
     .slice(0, 8).map((value) => `${name}:${value}`);
 }

@@ -10,7 +10,7 @@ export function FilterBar({ text, known, onFilter }) {
   const [at, choose] = useState(-1);
   const [open, setOpen] = useState(false);
   useEffect(() => type(text), [text]);
-  useKeys({ "/": () => box.current.select() });
+  useKeys({ "/": () => (box.current.focus(), box.current.select()) });
   const offers = useMemo(() => (open ? completions(typed, known) : []), [typed, known, open]);
   const take = (word) => {
     type(complete(typed, word));
@@ -41,7 +41,7 @@ export function FilterBar({ text, known, onFilter }) {
   return html`<form class="filter" role="search" onSubmit=${submit}>
     <label for="filter">Filter</label>
     <div class="combo">
-      <input id="filter" ref=${box} type="text" autocomplete="off" spellcheck="false" value=${typed} maxlength="900"
+      <input id="filter" ref=${box} type="text" autocomplete="off" spellcheck=${false} value=${typed} maxlength="900"
         role="combobox" aria-expanded=${String(offers.length > 0)} aria-controls="offers" aria-autocomplete="list"
         aria-activedescendant=${offers[at] ? `offer${at}` : undefined}
         placeholder="queue:mail task:send owner:user:7 tag:eu part of a message"

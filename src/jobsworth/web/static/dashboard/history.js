@@ -1,9 +1,9 @@
 // Charts of what was: how many runs ended, and how long they took and waited. They survive a restart of everything.
-import { Refusal, query, useAsked } from "./api.js";
+import { me, query, useAsked } from "./api.js";
 import { Chart, filled } from "./chart.js";
 import { count, duration } from "./format.js";
-import { Empty, Unknown } from "./parts.js";
-import { html } from "./ui.js";
+import { Empty, Loading, Unknown } from "./parts.js";
+import { html, use } from "./ui.js";
 
 /** Minutes that can be looked back on. */
 export const RANGES = { 60: "1 hour", 360: "6 hours", 1440: "1 day", 10080: "7 days", 43200: "30 days" };
@@ -11,12 +11,14 @@ export const RANGES = { 60: "1 hour", 360: "6 hours", 1440: "1 day", 10080: "7 d
 /** @param {{minutes: number, beat: unknown, queue?: string, task?: string}} props */
 export function History({ minutes, beat, queue, task }) {
   // A minute is what is counted: reading it more often than every 10 s shows nothing new.
-  const asked = useAsked(`api/history${query({ minutes, queue, task })}`, Math.floor(Number(beat) / 10));
+  const { offers } = use(me);
+  const there = offers?.includes("/api/history");
+  const asked = useAsked(there ? `api/history${query({ minutes, queue, task })}` : null, Math.floor(Number(beat) / 10));
   if (asked.data) return html`<${Charts} history=${asked.data} minutes=${minutes} />`;
-  if (asked.error instanceof Refusal && asked.error.code === "E604") {
+  if (offers && !there) {
     return html`<${Empty} title="No statistics">This installation does not count how runs end.<//>`;
   }
-  return asked.error ? html`<${Unknown} error=${asked.error} what="how it went" />` : html`<p class="loading">Reading…</p>`;
+  return asked.error ? html`<${Unknown} error=${asked.error} what="how it went" />` : html`<${Loading} />`;
 }
 
 function Charts({ history, minutes }) {

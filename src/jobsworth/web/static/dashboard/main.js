@@ -7,7 +7,7 @@ import { useKeys } from "./keys.js";
 import { begin, live, paused } from "./live.js";
 import { Empty, Heading, Trust, Words } from "./parts.js";
 import { go, href, place } from "./router.js";
-import { html, render, saved, use, useEffect, useRef } from "./ui.js";
+import { html, render, saved, use, useRef } from "./ui.js";
 import { Dead } from "./screens/dead.js";
 import { Job } from "./screens/job.js";
 import { Jobs } from "./screens/jobs.js";
@@ -29,18 +29,12 @@ wear(theme.value);
 function Page() {
   const here = use(place);
   const main = useRef(null);
-  const first = useRef(true);
   use(me);
   useKeys({
     "?": () => help.set(!help.value), p: () => paused.set(!paused.value),
     "g o": () => go("overview"), "g j": () => go("jobs"), "g q": () => go("queues"), "g w": () => go("workers"),
-    "g d": () => go("dead"), "g t": () => go("tasks"), j: () => {}, k: () => {},
+    "g d": () => go("dead"), "g t": () => go("tasks"),
   });
-  useEffect(() => {
-    // Whoever reads with a screen reader or the keyboard begins at the new screen's heading.
-    if (!first.current) main.current.querySelector("h1")?.focus();
-    first.current = false;
-  }, [here.screen, here.id]);
   return html`<a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), main.current.focus())}>Skip to what is shown</a>
     <header><div class="brand"><a href=${href("overview")}>Jobsworth</a></div>
       <nav aria-label="Screens"><ul>${Object.entries(NAMES).map(([name, title]) => html`<li key=${name}>
@@ -53,7 +47,7 @@ function Page() {
 
 function Screen({ place: here }) {
   if (here.screen === "jobs" && here.id) return html`<${Job} key=${here.id} place=${here} />`;
-  const Chosen = SCREENS[here.screen];
+  const Chosen = Object.hasOwn(SCREENS, here.screen) && SCREENS[here.screen];
   if (!Chosen) {
     return html`<${Heading} title="Not here" /><${Empty} kind="unknown" title="There is no such screen"><a href=${href("overview")}>Overview</a><//>`;
   }

@@ -2,7 +2,7 @@
 import { clock, STATES, absolute, count, duration, relative, tick } from "./format.js";
 import { Store, html, use, useEffect, useRef, useState } from "./ui.js";
 import { live } from "./live.js";
-import { href } from "./router.js";
+import { href, place } from "./router.js";
 
 /** A state: sign, word and tone. */
 export function Badge({ state }) {
@@ -66,9 +66,21 @@ export function Answer({ asked, what, children }) {
   return asked.error ? html`<${Unknown} error=${asked.error} what=${what} />` : html`<${Loading} />`;
 }
 
-/** A screen's heading; the focus goes there when the screen changes. */
+let arriving = false; // at another screen, whose heading is not there yet
+let before = place.value;
+place.listen((now) => {
+  arriving ||= now.screen !== before.screen || now.id !== before.id;
+  before = now;
+});
+
+/** A screen's heading. Whoever comes to the screen from another one, by keyboard or screen reader, begins here. */
 export function Heading({ children, title, beside }) {
   const here = useRef(null);
+  useEffect(() => {
+    const lost = document.activeElement === document.body && before.came;
+    if (arriving || lost) here.current.focus();
+    arriving = false;
+  }, []);
   useEffect(() => {
     document.title = `${title} · Jobsworth`;
   }, [title]);

@@ -2,7 +2,9 @@
 import { query } from "./api.js";
 import { Store } from "./ui.js";
 
-/** @typedef {{screen: string, id: string, query: URLSearchParams, text: string}} Place */
+/** @typedef {{screen: string, id: string, query: URLSearchParams, text: string, came: boolean}} Place came: from another */
+
+let came = false;
 
 /** @returns {Place} */
 function read() {
@@ -15,12 +17,15 @@ function read() {
       return part; // somebody wrote it by hand
     }
   });
-  return { screen: screen || "overview", id, query: new URLSearchParams(search), text };
+  return { screen: screen || "overview", id, query: new URLSearchParams(search), text, came };
 }
 
 /** Where the page is. */
 export const place = new Store(read());
-addEventListener("hashchange", () => place.set(read()));
+addEventListener("hashchange", () => {
+  came = true;
+  place.set(read());
+});
 
 /** @param {string} screen @param {string} [id] @param {Record<string, any>} [values] */
 export function href(screen, id = "", values = {}) {

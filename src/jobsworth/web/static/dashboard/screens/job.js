@@ -1,5 +1,5 @@
 // One job: where it stands and why, what was tried, what went in and came out, and what can be done.
-import { BASE, Refusal, may, useAsked } from "../api.js";
+import { BASE, may, me, useAsked } from "../api.js";
 import { cancel, remove, retry, retryEdited } from "../actions.js";
 import { curl, pythonCall, write } from "../exact.js";
 import { HELD, between, duration, short } from "../format.js";
@@ -88,9 +88,9 @@ function eta(told, job, percent) {
 
 /** Why it does not run, in the server's words. */
 function Why({ job }) {
-  const waits = job.status === "queued" || job.status === "scheduled";
+  const waits = use(me).offers?.includes("/api/jobs/{id}/why") && (job.status === "queued" || job.status === "scheduled");
   const asked = useAsked(waits ? `api/jobs/${encodeURIComponent(job.id)}/why` : null, use(beat));
-  if (!waits || (asked.error instanceof Refusal && asked.error.code === "E604")) return null;
+  if (!waits) return null;
   return html`<section aria-labelledby="why"><h2 id="why">Why it is not running</h2>
     <${Answer} asked=${asked} what="why">${({ findings }) => html`<ul class="alerts">${findings.map((each) => html`<li key=${each.word}>
       <strong>${each.text}</strong> ${each.do}</li>`)}</ul>`}<//></section>`;

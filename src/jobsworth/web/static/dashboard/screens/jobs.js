@@ -6,8 +6,8 @@ import { FilterBar } from "../filterbar.js";
 import { actionsFor, filterOf, filters, read, written } from "../filter.js";
 import { STATES, count, jobs as jobsWord } from "../format.js";
 import { moveRow, rowHere, useKeys } from "../keys.js";
-import { beat, news, stats, watch } from "../live.js";
-import { Answer, Empty, Heading, trying } from "../parts.js";
+import { beat, news, watch } from "../live.js";
+import { Answer, Empty, Heading, say, trying } from "../parts.js";
 import { go, href, stay } from "../router.js";
 import { html, use, useEffect, useMemo, useState } from "../ui.js";
 import { JobTable } from "./jobtable.js";
@@ -21,7 +21,8 @@ export function Jobs({ place }) {
   const [all, chooseAll] = useState(false);
   const held = chosen.size > 0;
   const asked = useAsked(`api/jobs${query({ ...filter, limit: PAGE, beyond, count: "true" })}`, useHeld(held));
-  const known = useKnown(asked.data);
+  const queues = useAsked("api/queues", use(beat)).data; // the stream tells of what lives; tabs count what has ended, too
+  const known = useKnown(asked.data, queues);
   const shown = useFresh(asked.data?.jobs);
   const none = () => (choose(new Set()), chooseAll(false));
   useEffect(none, [place.text]);
@@ -30,7 +31,10 @@ export function Jobs({ place }) {
   const act = async (action) => {
     const ids = held ? [...chosen] : [rowHere()].filter(Boolean);
     if (!ids.length || !may(action === "delete" ? "admin" : "operate")) return undefined;
-    if (!all) return (await bulk(action, ids)) && none();
+    if (!all) {
+      const fit = shown.filter((job) => ids.includes(job.id) && actionsFor(job.status)[action]).map((job) => job.id);
+      return fit.length ? (await bulk(action, fit)) && none() : say("Nothing here is in a state for that", "bad");
+    }
     let expect = 0;
     const told = await trying(async () => void (expect = await matching(action, filter)));
     return told && (await bulkWhere(action, filter, expect)) && none();
@@ -46,7 +50,7 @@ export function Jobs({ place }) {
     R: () => act("retry"), C: () => act("cancel"), D: () => act("delete"), ...(held ? { Escape: none } : {}),
   });
   return html`<${Heading} title="Jobs" />
-    <${Tabs} filter=${filter} />
+    <${Tabs} filter=${filter} queues=${queues} />
     <${FilterBar} text=${written(place.query)} known=${known} onFilter=${(text) => search(text, filter)} />
     <${Answer} asked=${asked} what="which jobs there are">${(page) => html`
       <${Bar} page=${page} shown=${shown} chosen=${chosen} all=${all} held=${held} filter=${filter}
@@ -86,9 +90,8 @@ function useFresh(listed) {
 }
 
 /** Values that completion offers. */
-function useKnown(page) {
+function useKnown(page, queues) {
   const tasks = useAsked("api/tasks", 0).data;
-  const queues = use(stats);
   return useMemo(() => ({
     queue: (queues ?? []).map((each) => each.queue),
     task: (tasks ?? []).map((each) => each.task),
@@ -102,12 +105,12 @@ function search(text, filter) {
   go("jobs", "", { ...found, state: found.state.length ? found.state : filter.state });
 }
 
-function Tabs({ filter }) {
-  const queues = use(stats)?.filter((each) => !filter.queue || each.queue === filter.queue);
-  const of = (state) => queues?.reduce((sum, each) => sum + (each.counts[state] ?? 0), 0);
+function Tabs({ filter, queues }) {
+  const counted = queues?.filter((each) => !filter.queue || each.queue === filter.queue);
+  const of = (state) => counted?.reduce((sum, each) => sum + (each.counts[state] ?? 0), 0);
   const { state: chosen, ...rest } = filter;
   const here = chosen.join();
-  const all = queues && Object.keys(STATES).reduce((sum, state) => sum + of(state), 0);
+  const all = counted && Object.keys(STATES).reduce((sum, state) => sum + of(state), 0);
   const tab = (state, number) => html`<li key=${state}><a href=${href("jobs", "", { ...rest, state })}
     aria-current=${here === state ? "page" : undefined}>${state ? html`<span aria-hidden="true">${STATES[state].sign}</span> ${state}` : "all"}
     <span class="number">${number === undefined ? "" : count(number)}</span></a></li>`;

@@ -38,8 +38,8 @@ export function Overview({ place }) {
 function Verdict({ asked, workers, failed }) {
   const { state } = use(live);
   const old = ["stale", "away", "refused"].includes(state);
-  const line = (kind, sign, text) =>
-    html`<p class=${`verdict ${kind}`} data-verdict=${kind} role="status"><span aria-hidden="true">${sign}</span> ${text}</p>`;
+  const line = (kind, sign, text, beside) => // what is beside changes too often to be read aloud
+    html`<p class=${`verdict ${kind}`} data-verdict=${kind}><span aria-hidden="true">${sign}</span> <span role="status">${text}</span> ${beside}</p>`;
   if (asked.error && (asked.error.status === 503 || !asked.data)) {
     return line("unknown", "⚠", `Cannot tell whether anything is wrong: ${asked.error.message}.`);
   }
@@ -52,7 +52,7 @@ function Verdict({ asked, workers, failed }) {
     ...(failed ? [`${jobs(failed)} failed in the last hour.`] : []),
   ];
   if (old) return line("unknown", "⚠", `This is how things stood when the server last answered: ${wrong[0] ?? "nothing was wrong"}`);
-  if (!wrong.length) return line("well", "✓", `Nothing is wrong. ${going(sums)}`);
+  if (!wrong.length) return line("well", "✓", "Nothing is wrong.", going(sums));
   const more = wrong.length > 1 ? ` And ${wrong.length - 1} more below.` : "";
   return line("wrong", "!", `${wrong[0]}${more}`);
 }

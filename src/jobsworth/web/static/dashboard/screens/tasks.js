@@ -57,9 +57,9 @@ function Task({ task }) {
     <p><a href=${href("jobs", "", { task: task.task })}>Its jobs</a></p>
     ${may("operate") ? html`<form class="form" onSubmit=${submit} noValidate>
       <h2>Enqueue</h2>
-      ${fields.map((field) => html`<${Input} key=${field.name} field=${field} value=${typed[field.name] ?? ""} wrong=${wrong[field.name]}
+      ${fields.map((field) => html`<${Input} key=${field.name} field=${field} value=${own(typed, field.name) ?? ""} wrong=${own(wrong, field.name)}
         onType=${(value) => type({ ...typed, [field.name]: value })} />`)}
-      ${OPTIONS.map((field) => html`<${Input} key=${field.name} field=${field} value=${typed[field.name] ?? ""} wrong=${wrong[field.name]}
+      ${OPTIONS.map((field) => html`<${Input} key=${field.name} field=${field} value=${own(typed, field.name) ?? ""} wrong=${own(wrong, field.name)}
         onType=${(value) => type({ ...typed, [field.name]: value })} />`)}
       ${wrong[""] && html`<p class="wrong" role="alert">${wrong[""]}</p>`}
       <div class="buttons"><button type="submit" class="main">Enqueue 1 job</button></div>
@@ -73,12 +73,15 @@ const OPTIONS = [
   { name: ".priority", label: "priority", kind: "number", whole: true, required: false, about: "option: lower numbers run earlier" },
 ];
 
+/** Parameters may be called "constructor", too. */
+const own = (object, name) => (Object.hasOwn(object, name) ? object[name] : undefined);
+
 function read(task, fields, typed) {
   const faults = {};
   const parts = { false: [], true: [] }; // arguments, options
   for (const field of [...fields, ...OPTIONS]) {
     try {
-      const json = jsonOf(field, typed[field.name] ?? "");
+      const json = jsonOf(field, own(typed, field.name) ?? "");
       if (json !== undefined) parts[field.name.startsWith(".")].push(`${JSON.stringify(field.name.replace(/^\./, ""))}: ${json}`);
     } catch (error) {
       faults[field.name] = `${field.label ?? field.name}: ${error.message}`;
@@ -107,6 +110,6 @@ function Control({ field, common }) {
     return html`<select ...${common}><option value="">–</option>
       ${(field.choices ?? [true, false]).map((each) => html`<option key=${JSON.stringify(each)} value=${JSON.stringify(each)}>${String(each)}</option>`)}</select>`;
   }
-  if (field.kind === "json") return html`<textarea ...${common} rows="3" spellcheck="false"></textarea>`;
+  if (field.kind === "json") return html`<textarea ...${common} rows="3" spellcheck=${false}></textarea>`;
   return html`<input ...${common} type="text" inputmode=${field.kind === "number" ? "decimal" : undefined} autocomplete="off" />`;
 }
