@@ -94,7 +94,7 @@ function AsTable({ title, times, series, write }) {
   const [open, set] = useState(false);
   return html`<details onToggle=${(event) => set(event.currentTarget.open)}>
     <summary>As a table</summary>
-    ${open && html`<div class="wide" tabindex="0" role="region" aria-label=${`${title}, as a table`}><table>
+    ${open && html`<div class="wide" tabindex="0" role="group" aria-label=${`${title}, as a table`}><table>
       <thead><tr><th scope="col">from</th>${series.map((each) => html`<th key=${each.name} scope="col">${each.name}</th>`)}</tr></thead>
       <tbody>${times.map((at, place) => html`<tr key=${at}><th scope="row">${absolute(at * 1000, false).slice(0, 16)}</th>
         ${series.map((each) => html`<td key=${each.name}>${each.values[place] === null ? "–" : write(each.values[place])}</td>`)}</tr>`)}</tbody>

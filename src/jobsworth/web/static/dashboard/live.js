@@ -4,13 +4,12 @@ import { Store } from "./ui.js";
 
 const SILENT = 35_000; // ms; the server says something every 15 s
 const LONGEST = 15_000; // ms between two attempts to come back
+const RENEW = 1_500; // ms between two streams, where only what is watched has changed
 const EVERY = 1_000; // ms between two readings of what is shown
 const POLL = 5_000; // ms, where the server cannot stream, and for ages that only time changes
 
 /** connecting, live, stale (the server is away), away (its store is), paused, polling or refused; and since when. */
 export const live = new Store({ state: "connecting", since: Date.now() });
-/** The queues in brief, as the stream last told them; null before. */
-export const stats = new Store(null);
 /** Changes when what is shown should be read again. */
 export const beat = new Store(0);
 /** The newest event of each job that is watched. */
@@ -18,7 +17,8 @@ export const news = new Store(new Map());
 /** Whether the visitor has stopped the news. */
 export const paused = new Store(false);
 
-let watched = "";
+let watched = new Set();
+let renewed = 0;
 let stop = null;
 let soon = 0;
 let beaten = 0;
@@ -33,23 +33,22 @@ export function hint() {
   }, Math.max(0, beaten + EVERY - Date.now()));
 }
 
-/** Hear of these jobs too, and of no others. @param {string[]} ids */
+/** Hear of these jobs too. Those of before may go on being told of until others are asked for. @param {string[]} ids */
 export function watch(ids) {
-  const wanted = [...ids].sort().join(",");
-  if (wanted === watched) return;
-  watched = wanted;
-  const kept = new Set(ids);
-  news.set(new Map([...news.value].filter(([id]) => kept.has(id))));
-  renew();
+  if (ids.every((id) => watched.has(id))) return;
+  watched = new Set(ids);
+  news.set(new Map([...news.value].filter(([id]) => watched.has(id))));
+  // A busy list changes all the time: its stream is not to begin anew with every job.
+  renew(Math.max(20, renewed + RENEW - Date.now()));
 }
 
 /** Begin, and go on for as long as the page lives. */
 export function begin() {
-  document.addEventListener("visibilitychange", renew);
+  document.addEventListener("visibilitychange", () => renew());
   addEventListener("pagehide", () => stop?.abort());
   addEventListener("pageshow", (event) => event.persisted && renew());
-  addEventListener("online", renew);
-  paused.listen(renew);
+  addEventListener("online", () => renew());
+  paused.listen(() => renew());
   setInterval(() => ["live", "polling"].includes(live.value.state) && hint(), POLL);
   renew();
 }
@@ -59,14 +58,15 @@ function turn(state, error) {
 }
 
 let renewing = 0;
-function renew() {
+function renew(after = 20) {
   clearTimeout(renewing);
   renewing = setTimeout(() => {
+    renewed = Date.now();
     stop?.abort();
     stop = new AbortController();
     if (paused.value || document.hidden) turn("paused");
     else run(stop.signal);
-  }, 20);
+  }, after);
 }
 
 async function run(signal) {
@@ -89,7 +89,7 @@ async function read(signal, arrived) {
   let heard = Date.now();
   const guard = setInterval(() => Date.now() - heard > SILENT && own.abort(), 1_000);
   try {
-    const answer = await fetch(BASE + "events" + query({ jobs: watched, stats: "true" }), { signal: both });
+    const answer = await fetch(BASE + "events" + query({ jobs: [...watched].join(), stats: "true" }), { signal: both });
     if (!answer.ok) throw await refusal(answer);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
@@ -120,7 +120,6 @@ function tell(frame) {
   if (!kind) return;
   if (kind === "away") return void turn("away");
   const said = JSON.parse(data);
-  if (kind === "stats") stats.set(said.queues);
   if (kind === "job.changed" || (kind === "end" && said.job_id)) {
     const known = news.value.get(said.job_id);
     if (known && !(said.version > known.version) && said.status !== "gone") return;
@@ -146,7 +145,7 @@ async function back(signal) {
 async function poll(signal) {
   while (!signal.aborted) {
     try {
-      stats.set(await get("api/queues", signal));
+      await get("livez", signal);
       turn("polling");
       hint();
     } catch (error) {

@@ -13,10 +13,7 @@ import { Attempts, Life } from "./life.js";
 
 export function Job({ place }) {
   const asked = useAsked(`api/jobs/${encodeURIComponent(place.id)}`, use(beat));
-  useEffect(() => {
-    watch([place.id]);
-    return () => watch([]);
-  }, [place.id]);
+  useEffect(() => watch([place.id]), [place.id]);
   return asked.data === null
     ? html`<${Heading} title=${`Job ${short(place.id)}`} /><${Answer} asked=${asked} what="how the job stands" />`
     : html`<${Whole} whole=${asked.data} />`;
@@ -130,5 +127,5 @@ function Value({ id, title, value, none }) {
   const missing = none && (value === null || value === undefined);
   return html`<section aria-labelledby=${id}><div class="heading"><h2 id=${id}>${title}</h2>
     ${!missing && html`<${Copy} label=${title.toLowerCase()} text=${() => text} />`}</div>
-    ${missing ? html`<p class="mute">${none}</p>` : html`<pre class="json" tabindex="0" aria-label=${title}>${text}</pre>`}</section>`;
+    ${missing ? html`<p class="mute">${none}</p>` : html`<pre class="json" tabindex="0" role="group" aria-label=${title}>${text}</pre>`}</section>`;
 }

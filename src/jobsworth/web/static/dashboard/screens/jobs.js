@@ -4,7 +4,7 @@ import { bulk, bulkWhere } from "../actions.js";
 import { exportJobs } from "../export.js";
 import { FilterBar } from "../filterbar.js";
 import { actionsFor, filterOf, filters, read, written } from "../filter.js";
-import { STATES, count, jobs as jobsWord } from "../format.js";
+import { HELD, STATES, count, jobs as jobsWord } from "../format.js";
 import { moveRow, rowHere, useKeys } from "../keys.js";
 import { beat, news, watch } from "../live.js";
 import { Answer, Empty, Heading, say, trying } from "../parts.js";
@@ -26,8 +26,8 @@ export function Jobs({ place }) {
   const shown = useFresh(asked.data?.jobs);
   const none = () => (choose(new Set()), chooseAll(false));
   useEffect(none, [place.text]);
-  useEffect(() => watch(shown.map((job) => job.id)), [shown.map((job) => job.id).join()]);
-  useEffect(() => () => watch([]), []);
+  const moving = shown.filter((job) => HELD.includes(job.status)).map((job) => job.id);
+  useEffect(() => watch(moving), [moving.join()]);
   const act = async (action) => {
     const ids = held ? [...chosen] : [rowHere()].filter(Boolean);
     if (!ids.length || !may(action === "delete" ? "admin" : "operate")) return undefined;
@@ -39,9 +39,9 @@ export function Jobs({ place }) {
     const told = await trying(async () => void (expect = await matching(action, filter)));
     return told && (await bulkWhere(action, filter, expect)) && none();
   };
-  const toggle = (id) => {
+  const toggle = (...ids) => {
     const next = new Set(chosen);
-    if (!next.delete(id)) next.add(id);
+    for (const id of ids) if (!next.delete(id)) next.add(id);
     chooseAll(false);
     choose(next);
   };

@@ -5,7 +5,7 @@ import { href } from "../router.js";
 import { html, useEffect, useRef } from "../ui.js";
 
 /**
- * @param {{jobs: any[], chosen: Set<string>, onToggle: (id: string) => void, onToggleAll: (on: boolean) => void}} props
+ * @param {{jobs: any[], chosen: Set<string>, onToggle: (...ids: string[]) => void, onToggleAll: (on: boolean) => void}} props
  */
 export function JobTable({ jobs, chosen, onToggle, onToggleAll }) {
   const every = useRef(null);
@@ -19,14 +19,14 @@ export function JobTable({ jobs, chosen, onToggle, onToggleAll }) {
     // Shift chooses all from the last one on.
     const ids = jobs.map((job) => job.id);
     const [from, to] = [ids.indexOf(last.current), ids.indexOf(id)].sort((one, other) => one - other);
-    if (event.shiftKey && from >= 0) ids.slice(from, to + 1).filter((each) => chosen.has(each) === chosen.has(id)).forEach(onToggle);
+    if (event.shiftKey && from >= 0) onToggle(...ids.slice(from, to + 1).filter((each) => chosen.has(each) === chosen.has(id)));
     else onToggle(id);
     last.current = id;
   };
-  return html`<div class="wide" tabindex="0" role="region" aria-label="Jobs"><table class="jobs">
+  return html`<div class="wide" tabindex="0" role="group" aria-label="Jobs"><table class="jobs">
     <thead><tr>
-      <th scope="col"><input type="checkbox" ref=${every} aria-label="Choose all on this page" checked=${all}
-        onChange=${(event) => onToggleAll(event.target.checked)} /></th>
+      <td><input type="checkbox" ref=${every} aria-label="Choose all on this page" checked=${all}
+        onChange=${(event) => onToggleAll(event.target.checked)} /></td>
       <th scope="col">State</th><th scope="col">Job</th><th scope="col">Queue</th><th scope="col">Attempt</th>
       <th scope="col">Created</th><th scope="col">Ended or due</th><th scope="col">What it says</th>
     </tr></thead>

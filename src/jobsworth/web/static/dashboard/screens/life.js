@@ -35,7 +35,7 @@ export function Life({ job }) {
 export function Attempts({ job }) {
   if (!job.attempts.length) return null;
   return html`<section aria-labelledby="attempts"><h2 id="attempts">Attempts</h2>
-    <div class="wide" tabindex="0" role="region" aria-label="Attempts"><table>
+    <div class="wide" tabindex="0" role="group" aria-label="Attempts"><table>
       <thead><tr><th scope="col">Number</th><th scope="col">Outcome</th><th scope="col">Began</th><th scope="col">Took</th>
         <th scope="col">Worker</th><th scope="col">Error</th></tr></thead>
       <tbody>${[...job.attempts].reverse().map((each) => html`<tr key=${each.number}>

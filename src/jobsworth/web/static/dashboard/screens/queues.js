@@ -26,7 +26,7 @@ function Table({ queues }) {
   if (!queues.length) {
     return html`<${Empty} title="No queue yet">A queue is there as soon as a task of it is enqueued, or a worker serves it.<//>`;
   }
-  return html`<div class="wide" tabindex="0" role="region" aria-label="Queues"><table>
+  return html`<div class="wide" tabindex="0" role="group" aria-label="Queues"><table>
     <thead><tr><th scope="col">Queue</th><th scope="col">Waiting</th><th scope="col">Oldest</th>
       <th scope="col">Scheduled</th><th scope="col">Slots taken</th><th scope="col">In, last minute</th>
       <th scope="col">Out, last minute</th><th scope="col">Done in</th><th scope="col">Dead</th><th scope="col">Actions</th></tr></thead>

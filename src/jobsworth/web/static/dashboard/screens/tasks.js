@@ -21,7 +21,7 @@ export function Tasks({ place }) {
 
 function Catalogue({ tasks }) {
   if (!tasks.length) return html`<${Empty} title="No task yet">The app declares them: <code>@jobs.task</code><//>`;
-  return html`<div class="wide" tabindex="0" role="region" aria-label="Tasks"><table>
+  return html`<div class="wide" tabindex="0" role="group" aria-label="Tasks"><table>
     <thead><tr><th scope="col">Task</th><th scope="col">Queue</th><th scope="col">Takes</th><th scope="col">About</th><th scope="col">Attempts</th>
       <th scope="col">Timeout</th></tr></thead>
     <tbody>${tasks.map((task) => html`<tr key=${task.task} data-row=${task.task}>

@@ -21,7 +21,7 @@ export function WorkerTable({ workers, whole }) {
   }
   // One version for all is the usual; what differs is shown.
   const versions = new Set(workers.map((each) => each.version));
-  return html`<div class="wide" tabindex="0" role="region" aria-label="Workers"><table data-rows>
+  return html`<div class="wide" tabindex="0" role="group" aria-label="Workers"><table data-rows>
     <thead><tr>
       <th scope="col">Worker</th><th scope="col">Heard of</th><th scope="col">Slots</th><th scope="col">Runs</th>
       ${whole && html`<th scope="col">Queues</th><th scope="col">Up for</th>`}
