@@ -29,8 +29,8 @@ TO = ROOT / "docs" / "img"
 SIZE = {"width": 1200, "height": 800}
 COLOURS, MOST_BYTES = 64, 80_000
 TRACE = """Traceback (most recent call last):
-  File "shop/letters.py", line {line}, in {function}
-    {code}
+  File "shop/{file}", line {line}, in {function}
+    {function}(letter)
 {error}
 """
 WRONG = (
@@ -38,39 +38,46 @@ WRONG = (
     ("send", 3, "letters.py", 88, "render", "KeyError", "'first_name'"),
     ("deliver", 1, "addresses.py", 12, "find_house", "ValueError", "no number in 'Mill Lane'"),
 )
+UNDER_WAY = ((64, "Reading row 6,400 of 10,000"), (22, "Loading pictures"), (41, "Reading row 4,100 of 10,000"))
 PEOPLE = ("ada", "grace", "alan", "edsger", "barbara", "donald", "katherine", "tony")
 
 
 def past(now: float) -> Iterator[Job]:
-    """What happened before: done, given up and cancelled jobs."""
+    """What happened before: done and given up jobs."""
     for number in range(240):
         began = now - 3_500 + number * 14
         ended = began + 0.2 + number % 7 / 10
         name = PEOPLE[number % len(PEOPLE)]
         yield job(
-            f"{number:04d}", State.COMPLETED, began, ended, "send", {"to": f"{name}@example.org", "copies": 1 + number % 3},
-            result=msgspec.json.encode({"to": name, "copies": 1}), attempts=(Attempt(1, "w1", began, ended, "succeeded"),),
-            owner=f"user:{number % 9}", tags=("newsletter",) if number % 3 else (),
+            number, State.COMPLETED, began, ended, "send", {"to": f"{name}@example.org", "copies": 1 + number % 3},
+            result=msgspec.json.encode({"to": name, "copies": 1}), tags=("newsletter",) if number % 3 else (),
+            attempts=(Attempt(1, "w1", began, ended, "succeeded"),),
         )  # fmt: skip
     number = 1000
     for task, many, file, line, function, kind, message in WRONG:
         for _ in range(many):
             number += 1
-            began = now - 3_000 + (number - 1000) * 190
-            code = f"{function}(letter)"
-            trace = TRACE.format(line=line, function=function, code=code, error=f"{kind}: {message}").replace("letters.py", file)
-            failure = Failure(kind, message, "exhausted", trace)
-            tries = tuple(Attempt(each, "w1", began + each * 20, began + each * 20 + 1.4, "failed", failure) for each in (1, 2, 3))
-            given = {"to": "ada@example.org"} if task == "send" else {"address": "Mill Lane"}
-            yield job(f"{number:04d}", State.FAILED, began, began + 62, task, given, failure=failure, attempts=tries, max_attempts=3,
-                      owner=f"user:{number % 9}", tags=("invoice",))  # fmt: skip
+            yield given_up(number, now - 3_000 + (number - 1000) * 190, task, file, line, function, kind, message)
 
 
-def job(end: str, state: State, began: float, ended: float, task: str, args: Any, **more: Any) -> Job:
+def given_up(
+    number: int, began: float, task: str, file: str, line: int, function: str, kind: str, message: str
+) -> Job:
+    trace = TRACE.format(file=file, line=line, function=function, error=f"{kind}: {message}")
+    failure = Failure(kind, message, "exhausted", trace)
+    tries = tuple(Attempt(each, "w1", began + each * 20, began + each * 20 + 1.4, "failed", failure) for each in (1, 2, 3))
+    args = {"to": "ada@example.org"} if task == "send" else {"address": "Mill Lane"}
+    return job(
+        number, State.FAILED, began, began + 62, task, args,
+        failure=failure, attempts=tries, max_attempts=3, tags=("invoice",),
+    )  # fmt: skip
+
+
+def job(number: int, state: State, began: float, ended: float, task: str, args: Any, **more: Any) -> Job:
     return Job(
-        id=f"019ab3f1c2d4{end:0>16}", queue="mail", task=task, state=state, args=msgspec.json.encode(args),
-        attempt=len(more.get("attempts", ())), created_at=began - 1, updated_at=ended, started_at=began, finished_at=ended,
-        worker="w1", version=4, **more,
+        id=f"019ab3f1c2d4{number:016d}", queue="mail", task=task, state=state, args=msgspec.json.encode(args),
+        attempt=len(more["attempts"]), created_at=began - 1, updated_at=ended, started_at=began, finished_at=ended,
+        owner=f"user:{number % 9}", worker="w1", version=4, **more,
     )  # fmt: skip
 
 
@@ -79,17 +86,17 @@ def furnish(floor: Floor) -> dict[str, str]:
     now = time.time()
     everything = list(past(now))
     floor.jobs.bridge.call(lambda engine: engine.adopt(everything))
-    for number, (percent, said) in enumerate(((64, "Reading row 6,400 of 10,000"), (22, "Loading pictures"), (91, "Writing"))):
-        floor.steps(f"progress {percent} {said}", label=f"import-{number + 1}.csv", owner=f"user:{number}", tags=["import"])
+    for number, (percent, said) in enumerate(UNDER_WAY):
+        options = {"label": f"import-{number + 1}.csv", "owner": f"user:{number}", "tags": ["import"]}
+        running = floor.steps(f"progress {percent} {said}", **options)
     floor.jobs.pause("mail")
     for name in PEOPLE:
         floor.enqueue("send", f"{name}@example.org", copies=2, options={"owner": "user:7", "tags": ["newsletter"]})
         floor.enqueue("send", f"{name}@example.org", options={"delay": 3_600})
-    running = floor.steps("progress 40 Reading row 4,000 of 10,000", label="orders.csv", owner="user:7", tags=["import", "eu"])
     dead = next(each for each in everything if each.state is State.FAILED)
     return {
-        "overview": "#/", "jobs": "#/jobs", "job": f"#/jobs/{dead.id}", "running": f"#/jobs/{running.id}", "queues": "#/queues",
-        "workers": "#/workers", "dead": "#/dead", "tasks": "#/tasks", "task": "#/tasks/send",
+        "overview": "#/", "jobs": "#/jobs", "job": f"#/jobs/{dead.id}", "running": f"#/jobs/{running.id}",
+        "queues": "#/queues", "workers": "#/workers", "dead": "#/dead", "tasks": "#/tasks", "task": "#/tasks/send",
     }  # fmt: skip
 
 
@@ -98,7 +105,8 @@ def take(operator: Operator, name: str, place: str) -> None:
     page.locator("h1").wait_for()
     is_live(page)
     page.wait_for_timeout(1_200)  # what the stream tells at first
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    picture = picture.quantize(COLOURS, dither=Image.Dither.NONE)
     path = TO / f"{name}.png"
     picture.save(path, optimize=True)
     if path.stat().st_size > MOST_BYTES:

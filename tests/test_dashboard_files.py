@@ -13,6 +13,7 @@ from web_client import Client, a_site
 
 FOLDER = Path(str(resources.files("jobsworth"))) / "web" / "static" / "dashboard"
 FILES = sorted(path for path in FOLDER.rglob("*") if path.is_file())
+VENDORED = FOLDER / "vendor" / "VENDORED"
 LOADED = [path for path in FILES if path.suffix in (".js", ".css", ".html", ".svg")]
 OURS = [path for path in LOADED if "vendor" not in path.parts]
 SCRIPTS = [path for path in OURS if path.suffix == ".js"]
@@ -56,7 +57,8 @@ def test_every_file_is_asked_for() -> None:
 
 
 def test_the_libraries_are_the_ones_that_vendored_names() -> None:
-    said = dict(re.findall(r"^([\w.-]+\.js)\b.*\n(?:.*\n)*?  sha256 here: ([0-9a-f]{64})$", VENDORED.read_text(), re.MULTILINE))
+    named = r"^([\w.-]+\.js)\b.*\n(?:.*\n)*?  sha256 here: ([0-9a-f]{64})$"
+    said = dict(re.findall(named, VENDORED.read_text(), re.MULTILINE))
     kept = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (FOLDER / "vendor").glob("*.js")}
     assert said == kept
     assert len(list((FOLDER / "vendor").glob("LICENSE-*"))) == 2
@@ -69,6 +71,3 @@ def test_each_is_served_under_its_name_and_the_papers_are_not() -> None:
         assert answer.status_code == (200 if path.suffix in _TYPES else 404), path.name
     page = client.get("/").text
     assert "static/dashboard/main.js" in page
-
-
-VENDORED = FOLDER / "vendor" / "VENDORED"

