@@ -134,7 +134,8 @@ def _slow_enqueue(quick: bool) -> list[Sample]:
 def _latency(part: str) -> Callable[[bool], list[Sample]]:
     def made(quick: bool) -> list[Sample]:
         jobs = ("--jobs", "4", "--warm-up", "1") if quick else ("--jobs", "100", "--warm-up", "5")
-        return [Sample(part, who, "latency", (where, *jobs), "jobsworth") for who, where in WHERE.items()]
+        wanted = WHERE if part == "latency" else {**WHERE, BARE_WAY: "bare"}
+        return [Sample(part, who, "latency", (where, *jobs), "jobsworth") for who, where in wanted.items()]
 
     return made
 
@@ -172,6 +173,7 @@ BARE_MANY, OURS_MANY = "bare executemany of 1,000 + COMMIT", "enqueue_many(), 1,
 THREADS, COROUTINES = "enqueue() from 50 threads", "aenqueue() from 50 coroutines"
 SHALLOW, DEEP, HISTORY = "1,000 waiting", "1,000,000 waiting", "1,000 waiting, 1,000,000 finished"
 WHERE = {"worker in the same process": "same", "worker in another process": "across"}
+BARE_WAY = "bare: stored, told and taken by hand, other process"
 IDLE, WAL = "jobsworth worker, 4 slots", "enqueueing and draining at full speed for 10 s"
 ALONE, WATCHED = "nobody looks on", "1,000 browsers look on, 100 of them never read"
 HELD, FREE = "one transaction open all the time", "none open"

@@ -93,7 +93,7 @@ def test_run_shows_a_live_bar_on_a_terminal_and_the_result_after_it(folder: Path
 def test_run_says_so_when_no_worker_is_listening(folder: Path) -> None:
     done = run(folder, "run", "stuck", "--timeout", "1.5", "--url", "sqlite:///other.db")
     assert done.code == 4
-    assert 'no worker is listening on "stuck"; start one: jobsworth worker --url sqlite:///other.db' in done.err
+    assert 'none is listening on "stuck"; start one: jobsworth worker --url sqlite:///other.db' in done.err
 
 
 def test_enqueue_prints_the_id_and_status_list_and_show_know_it(folder: Path, worker: Running) -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+from psycopg.conninfo import conninfo_to_dict
 
+from jobsworth import Jobsworth
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.conformance import EngineContract, twin_of
 from jobsworth.conformance.door import Door, Run, finish, new_job
-from jobsworth.engine import Engine, Want, Where
+from jobsworth.engine import Engine, Turn, Want, Where
 from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.postgres import PostgresEngine, migrate
-from jobsworth.engines.postgres.marks import EVERY, FRONT, SLOW, Marks, _Mark
+from jobsworth.engines.postgres.marks import EVER, EVERY, FRONT, LONGEST, MARGIN, SHARE, SLOW, WHOLE_EVERY, Bloat, Floor, Marks, _Mark
 from jobsworth.errors import BadUrl, EngineUnavailable, SchemaMismatch
 from jobsworth.job import Claim, Lease, State
 from jobsworth.lifecycle import settle
@@ -106,6 +108,41 @@ def test_no_message_shows_the_password() -> None:
         finish(engine.open())
     assert "s3cret" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "wants"),
+    [
+        ("postgresql://u@a,b/x", "read-write"),
+        ("postgresql://u@a:1,b:2/x?schema=s", "read-write"),
+        ("postgresql:///x?host=a,b", "read-write"),
+        ("postgresql://u@a,b/x?target_session_attrs=any", "any"),
+        ("postgresql://u@a/x", None),
+    ],
+)
+def test_of_several_hosts_the_one_that_takes_writes_is_wanted(url: str, wants: str | None) -> None:
+    given = conninfo_to_dict(_engine(url)._conninfo)
+    assert given.get("target_session_attrs", None) == wants
+
+
+@pytest.mark.parametrize("code", ["25006", "57P01", "57P02", "57P03"])
+def test_a_server_that_ends_or_only_reads_is_unavailable_and_its_connections_are_left(database: str, code: str) -> None:
+    engine = _engine(database)
+    finish(engine.open())
+    kept = engine._lines.take()
+    engine._lines.give_back(kept)
+    spare = engine._lines.connect()
+    engine._lines.give_back(spare)
+
+    def fail() -> None:
+        with engine._lines.line() as line:
+            line.execute(f"DO $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = '{code}'; END $$")
+
+    with pytest.raises(EngineUnavailable, match="as told"):
+        fail()
+    assert (kept.closed, spare.closed) == (True, True)
+    assert finish(engine.count(Where())) >= 0
+    finish(engine.close())
 
 
 # the schema
@@ -203,19 +240,19 @@ WANTED = [Want("mail", 5, ("send",))]
 
 
 def test_quick_looks_always_begin_at_the_front() -> None:
-    marks = Marks()
+    marks = Marks(Bloat())
     marks.learn(marks.begin(WANTED), WANTED, _found(7), SLOW / 2, lambda: True)
     assert marks.begin(WANTED) == [FRONT]
 
 
 def test_a_slow_look_at_a_tidy_table_changes_nothing() -> None:
-    marks = Marks()
+    marks = Marks(Bloat())
     marks.learn(marks.begin(WANTED), WANTED, _found(7), SLOW, lambda: False)
     assert marks.begin(WANTED) == [FRONT]
 
 
 def test_after_a_slow_look_at_dead_rows_the_next_begins_where_it_found_something() -> None:
-    marks = Marks()
+    marks = Marks(Bloat())
     marks.learn(marks.begin(WANTED), WANTED, _found(9, 7, priority=3), SLOW, lambda: True)
     assert marks.begin(WANTED) == [(-3, 7)]
     marks.learn(marks.begin(WANTED), WANTED, _found(12), SLOW / 2, lambda: True)
@@ -223,20 +260,20 @@ def test_after_a_slow_look_at_dead_rows_the_next_begins_where_it_found_something
 
 
 def test_a_mark_behind_which_nothing_is_left_is_forgotten_at_once() -> None:
-    marks = Marks()
+    marks = Marks(Bloat())
     marks.learn(marks.begin(WANTED), WANTED, _found(7), SLOW, lambda: True)
     marks.learn(marks.begin(WANTED), WANTED, [], SLOW / 2, lambda: True)
     assert marks.begin(WANTED) == [FRONT]
 
 
 def test_a_crashed_job_makes_no_mark() -> None:
-    marks = Marks()
+    marks = Marks(Bloat())
     marks.learn(marks.begin(WANTED), WANTED, _found(2, crashes=1), SLOW, lambda: True)
     assert marks.begin(WANTED) == [FRONT]
 
 
 def test_now_and_then_a_look_begins_at_the_front_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    marks = Marks()
+    marks = Marks(Bloat())
     marks.learn(marks.begin(WANTED), WANTED, _found(7), SLOW, lambda: True)
     later = time.monotonic() + EVERY
     monkeypatch.setattr(time, "monotonic", lambda: later)
@@ -248,10 +285,117 @@ def test_a_claim_that_begins_behind_the_front_takes_what_stands_there(database: 
     finish(engine.enqueue([[new_job(id=f"m{number}", priority=1 if number == 2 else 0) for number in range(4)]]))
     everything = finish(engine.turn("w", [], [Want("mail", 1, ("send",))], lease=30)).claims
     assert [claim.lease.job_id for claim in everything] == ["m2"]
-    engine._marks._marks["mail"] = _Mark((0, everything[0].lease.row), time.monotonic())
+    engine._sights.lines._marks["mail"] = _Mark((0, everything[0].lease.row), time.monotonic())
     assert [claim.lease.job_id for claim in finish(engine.turn("w", [], WANTED, lease=30)).claims] == ["m3"]
     assert finish(engine.turn("w", [], WANTED, lease=30)).claims == []  # and forgets the mark
     assert [claim.lease.job_id for claim in finish(engine.turn("w", [], WANTED, lease=30)).claims] == ["m0", "m1"]
+    finish(engine.close())
+
+
+def test_the_slower_a_look_from_the_front_is_the_seldomer_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks, began, slow = Marks(Bloat()), time.monotonic(), 2 * EVERY / SHARE
+    monkeypatch.setattr(time, "monotonic", lambda: began)
+    marks.learn(marks.begin(WANTED), WANTED, _found(7), slow, lambda: True)
+    for passed, place in ((EVERY, (0, 7)), (SHARE * slow, FRONT)):
+        monkeypatch.setattr(time, "monotonic", lambda passed=passed: began + passed)
+        assert marks.begin(WANTED) == [place]
+
+
+def test_however_slow_it_is_what_is_urgent_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks, began = Marks(Bloat()), time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: began)
+    marks.learn(marks.begin(WANTED), WANTED, _found(7), 1_000.0, lambda: True)
+    monkeypatch.setattr(time, "monotonic", lambda: began + LONGEST)
+    assert marks.begin(WANTED) == [FRONT]
+
+
+# up to which moment nothing is left
+
+
+def _risen(floor: Floor) -> float:
+    """A floor after a slow look at a table full of dead rows, and one that knew the server's moment."""
+    floor.learn(floor.begin(), None, SLOW, lambda: True)
+    floor.learn(floor.begin(), 1_000.0, SLOW, lambda: True)
+    return floor.begin()
+
+
+def test_a_floor_rises_to_shortly_before_the_moment_of_a_look_that_left_nothing() -> None:
+    assert _risen(Floor(Bloat())) == 1_000.0 - MARGIN
+
+
+def test_a_floor_stays_where_looks_are_quick_or_the_table_is_tidy() -> None:
+    quick, tidy = Floor(Bloat()), Floor(Bloat())
+    quick.learn(EVER, 1_000.0, SLOW / 2, lambda: True)
+    tidy.learn(EVER, 1_000.0, SLOW, lambda: False)
+    assert (quick.begin(), quick.asks()) == (EVER, False)
+    assert (tidy.begin(), tidy.asks()) == (EVER, False)
+
+
+def test_a_look_that_left_something_behind_moves_no_floor() -> None:
+    floor = Floor(Bloat())
+    before = _risen(floor)
+    floor.learn(before, None, SLOW, lambda: True)
+    assert floor.begin() == before
+
+
+def test_now_and_then_everything_is_looked_at_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    floor = Floor(Bloat())
+    _risen(floor)
+    later = time.monotonic() + WHOLE_EVERY[0]
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert floor.begin() == EVER
+    floor.learn(EVER, 2_000.0, SLOW / 2, lambda: True)  # it was quick: somebody has let go of the old snapshot
+    assert floor.begin() == EVER
+
+
+def _rows_touched(database: str, schema: str, work: Callable[[], object]) -> int:
+    """Pages of the jobs' table, and of its indexes, that the server looked at meanwhile."""
+    sql = (
+        "SELECT heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read FROM pg_statio_user_tables"
+        " WHERE schemaname = %s AND relname = 'jobs'"
+    )
+
+    def pages() -> int:
+        with psycopg.connect(database, autocommit=True) as line:
+            row = line.execute(sql, (schema,)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    before = _settled(pages)
+    work()
+    return _settled(pages) - before
+
+
+def _settled(number: Callable[[], int]) -> int:
+    """A number that the server counts late, when it no longer changes."""
+    last, same = number(), 0
+    while same < 5:
+        time.sleep(0.3)
+        now = number()
+        last, same = now, same + 1 if now == last else 0
+    return last
+
+
+def test_rescue_does_not_walk_past_what_an_old_snapshot_keeps(database: str) -> None:
+    engine = _engine(_with(database, "schema=kept"))
+    finish(engine.open())
+    with psycopg.connect(database) as old:
+        old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        old.execute("SELECT 1 FROM kept.jobs")
+        for _ in range(10):  # held, and let go of: each leaves a dead lease behind
+            finish(engine.enqueue([[new_job() for _ in range(1_000)]]))
+            claims = finish(engine.turn("w", [], [Want("mail", 1_000, ("send",))], lease=0.001)).claims
+            finish(engine.turn("w", [settle(claim, Succeeded(b"1"), Retry()) for claim in claims], [], lease=30))
+        reclaim = lambda: finish(engine.reclaim(100, worker="w", lease=30))  # noqa: E731
+        whole = _rows_touched(database, "kept", reclaim)
+        floor = engine._sights.held
+        floor._on, floor._whole_at = True, time.monotonic()
+        with psycopg.connect(database, autocommit=True) as line:
+            row = line.execute("SELECT extract(epoch FROM clock_timestamp())::double precision").fetchone()
+        assert row is not None
+        floor._after = row[0]
+        assert whole > 10_000
+        assert _rows_touched(database, "kept", reclaim) < whole / 50
     finish(engine.close())
 
 
@@ -313,6 +457,32 @@ def test_an_interrupted_caller_leaves_no_connection_in_a_transaction(database: s
         interrupted()
     assert door.count() == 1
     finish(engine.close())
+
+
+def test_a_claim_that_waited_starts_nothing_before_it_was_created(database: str) -> None:
+    """It looks at the clock, waits for a lock, and finds a job that came meanwhile."""
+    engine = _engine(_with(database, "schema=waited"))
+    jobs = Jobsworth(engine=engine)
+    task = jobs.task(name="t", queue="q")(lambda: None)
+    jobs.open()
+    turns: list[Turn] = []
+    with psycopg.connect(database) as connection:
+        connection.execute("LOCK TABLE waited.jobs IN SHARE ROW EXCLUSIVE MODE")
+        turn = threading.Thread(
+            target=lambda: turns.append(finish(engine.turn("w", [], [Want("q", 1, ("t",))], lease=30)))
+        )
+        turn.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'waited.jobs'::regclass"
+        until(lambda: connection.execute(waiting).fetchone() == (1,), what="the turn waits")
+        task.options(transaction=connection).enqueue()
+        connection.commit()
+    turn.join(10)
+    [job] = finish(engine.find(Where()))
+    assert [claim.lease.job_id for claim in turns[0].claims] == [job.id]
+    assert job.started_at is not None
+    assert job.run_at is not None
+    assert job.created_at <= job.run_at <= job.started_at
+    jobs.close()
 
 
 def test_the_servers_clock_alone_counts(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from .transaction import UserConnection
+    from .why import Why
     from .worker import Worker
 
 P = ParamSpec("P")
@@ -266,6 +267,14 @@ class Jobsworth:
     ) -> dict[str, Any]:
         moved = await engine.move(Where(ids=(job_id,), queue=queue), cancelling(reason))
         return await status_of(engine, await find_one(engine, job_id, queue), accepted=bool(moved))
+
+    def why(self, job_id: JobId) -> Why:
+        """Why a job is not running, or what it does instead; see JobHandle.why. Raises JobNotFound (E301)."""
+        return self.handle(job_id).why()
+
+    async def awhy(self, job_id: JobId) -> Why:
+        """The async twin of why."""
+        return await self.handle(job_id).awhy()
 
     def find(self, **filters: Any) -> list[Job]:
         """Jobs by queue, task, states, tag, owner, text, ids...: the fields of Where. Newest first, at most 100."""

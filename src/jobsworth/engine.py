@@ -136,6 +136,19 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     unroutable: dict[str, int] = {}
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a job stands.
+
+    ahead: how many jobs of its queue are given out before it; None unless it is queued. Those that have taken a process
+           down stand in a line of their own (see Want.crashed): before one of them only such are counted, and before
+           any other job none of them.
+    now:   the engine's moment of looking, which makes ages of the job's own moments.
+    """
+
+    ahead: int | None
+    now: float
+
+
 class SchemaVersion(msgspec.Struct, frozen=True):
     """How far a store's layout has come. found: its version, None where nothing of ours is; latest: this release's."""
 
@@ -245,6 +258,10 @@ class Engine(Protocol):
 
     async def count(self, where: Where) -> int:
         """How many match, `limit` and `beyond` aside."""
+        ...
+
+    async def place(self, job_id: JobId) -> Place | None:
+        """Where this job stands; None if it is not there. Counts a line, so it is no verb for every round."""
         ...
 
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:

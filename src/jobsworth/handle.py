@@ -8,15 +8,26 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from .bridge import Bridge
-from .engine import Engine, Where
-from .errors import LONGEST_WAIT, BadOption, JobCancelled, JobFailed, JobNotFound, MoveRefused, WaitTimeout
-from .job import FINAL, HELD, Job, JobId, Progress, State, storable
+from .engine import RATE_WINDOW, Engine, Place, Where
+from .errors import (
+    LONGEST_WAIT,
+    BadOption,
+    EngineUnavailable,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    MoveRefused,
+    WaitTimeout,
+)
+from .job import FINAL, HELD, LIVE, Job, JobId, Progress, State, storable
 from .lifecycle import CANCEL, REDRIVE, RUN_NOW, Move
 from .snapshot import error_line, snapshot
 from .tokens import Tokens
+from .why import START, Scene, Why, explain, unreachable
 
 R_co = TypeVar("R_co", covariant=True)
 ACTIVE_SHOWN = 100  # ids of running jobs named in a snapshot
+LOOKED_AT = 500  # running jobs that are looked at to say why another one waits
 Reader = Callable[[bytes], Any]
 
 
@@ -71,6 +82,23 @@ class JobHandle(Generic[R_co]):
     async def astatus(self) -> dict[str, Any]:
         """The async twin of status."""
         return await self._bridge.acall(self._status)
+
+    def why(self, *, start: str = START) -> Why:
+        """Why it is not running, or what it does instead (see jobsworth.why). Raises JobNotFound.
+
+        An engine that does not answer is a finding too. start: the command the findings name for starting a worker.
+        """
+        try:
+            return self._bridge.call(lambda engine: why_of(engine, self.id, start))
+        except EngineUnavailable as exc:
+            return unreachable(self.id, exc)
+
+    async def awhy(self, *, start: str = START) -> Why:
+        """The async twin of why."""
+        try:
+            return await self._bridge.acall(lambda engine: why_of(engine, self.id, start))
+        except EngineUnavailable as exc:
+            return unreachable(self.id, exc)
 
     def token(self, lifetime: float = 3600) -> str:
         """A signed word for the browser of whom it concerns: its holder may see and cancel this one job over HTTP.
@@ -193,6 +221,39 @@ async def status_of(engine: Engine, job: Job, *, accepted: bool = True) -> dict[
     held = Where(queue=job.queue, states=tuple(HELD), limit=ACTIVE_SHOWN, newest_first=False)
     active = [each.id for each in await engine.find(held)]
     return snapshot(job, queue, active, accepted=accepted)
+
+
+async def why_of(engine: Engine, job_id: JobId, start: str = START) -> Why:
+    """Why a job is not running. Raises JobNotFound (E301)."""
+    job, place = await _at_one_moment(engine, job_id)
+    (queue,) = await engine.queues([job.queue], brief=True)
+    workers = await engine.workers()
+    scene = Scene(job=job, now=place.now, ahead=place.ahead, queue=queue, workers=workers)
+    if job.state in FINAL:
+        if job.key is not None:
+            key = Where(task=job.task, key=job.key, states=tuple(LIVE), limit=1)
+            scene = msgspec.structs.replace(scene, rival=next(iter(await engine.find(key)), None))
+    elif job.state not in HELD:
+        held = Where(states=tuple(HELD), limit=LOOKED_AT, newest_first=False)
+        ended = await engine.count(Where(queue=job.queue, finished_within=RATE_WINDOW))
+        crashed = [each for each in await engine.find(held) if each.crashes] if job.crashes else []
+        scene = msgspec.structs.replace(
+            scene, crashed=crashed, queue=msgspec.structs.replace(queue, out_rate=ended),
+            holders=await engine.find(msgspec.structs.replace(held, queue=job.queue)),
+        )  # fmt: skip
+    return explain(scene, start)
+
+
+async def _at_one_moment(engine: Engine, job_id: JobId) -> tuple[Job, Place]:
+    """A job and its place, looked at again if it went on between the two looks."""
+    place, job = await engine.place(job_id), await find_one(engine, job_id)
+    for _ in range(3):  # a damaged row, shown as failed wherever it stands, never agrees with its place
+        if place is not None and (place.ahead is not None) is (job.state is State.QUEUED):
+            break
+        place, job = await engine.place(job_id), await find_one(engine, job_id)
+    if place is None:
+        raise JobNotFound(f"job {job_id} comes and goes", hint="ask again")
+    return job, place
 
 
 def cancelling(reason: str | None, grace: float | None = None) -> Move:

@@ -14,7 +14,7 @@ from typing import Any
 import crew as crews
 import ledger_app
 import pytest
-from crew import LONG, Crew, later
+from crew import LONG, Crew, later, name_of
 from fire_history import read_ledger
 
 from jobsworth import State
@@ -122,4 +122,4 @@ def test_a_worker_that_slept_through_its_lease_leaves_nothing_in_the_ledger(
     check_payments(shop)
     if handle.refresh().job.attempt == 2:
         assert "after its lease was taken" in shop.log(sleeper)
-        assert {job.worker for job in shop.all_jobs()} == {"heir"}
+        assert {name_of(job.worker) for job in shop.all_jobs()} == {"heir"}

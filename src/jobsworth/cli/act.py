@@ -9,7 +9,6 @@ from cyclopts import Parameter
 
 from jobsworth.app import Jobsworth
 from jobsworth.codec import decode
-from jobsworth.engines import redacted
 from jobsworth.errors import JobsworthError, WaitTimeout
 from jobsworth.handle import JobHandle, status_of
 from jobsworth.job import FINAL, PENDING, Job, State
@@ -19,7 +18,7 @@ from jobsworth.snapshot import error_line
 from . import jobs as show_jobs
 from . import text
 from .follow import PATIENCE, Display, display, follow, why_waiting
-from .options import DEFAULTS, Common, Document, Time, spec_of, working
+from .options import DEFAULTS, Common, Document, Time, how_to_start, working
 from .terminal import json_text, put, put_json, say, styled
 from .values import call_from, meta_from, moment_from, seconds_from
 
@@ -61,17 +60,11 @@ def run(
         positional, named = call_from(found, arguments, args)
         handle = found.enqueue(*positional, **named)
         try:
-            job = _wait(app, handle, _how_to_start(common), seconds)
+            job = _wait(app, handle, how_to_start(common), seconds)
         except KeyboardInterrupt:
             say(f"the job goes on: jobsworth watch {handle.id}, or stop it: jobsworth cancel {handle.id}")
             raise
         return _told(app, job, seconds, common)
-
-
-def _how_to_start(common: Common) -> str:
-    named = common.app and spec_of(common)
-    url = f" --url {redacted(common.url)}" if common.url else ""
-    return f"jobsworth worker{f' {named}' if named else ''}{url}"
 
 
 def _wait(app: Jobsworth, handle: JobHandle[Any], start: str, seconds: float | None) -> Job:

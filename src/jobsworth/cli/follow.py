@@ -14,6 +14,7 @@ from jobsworth.errors import JobNotFound
 from jobsworth.job import FINAL, PENDING, Job, JobId, State
 from jobsworth.loads import SILENT_AFTER
 from jobsworth.log import clean
+from jobsworth.why import NOBODY
 
 from . import jobs as show
 from . import text
@@ -50,18 +51,10 @@ def follow(
 
 
 def why_waiting(store: Jobsworth, job: Job, how_to_start: str) -> str | None:
-    """Why a waiting job may wait for long: its queue is paused, nobody serves it, or nobody knows its task."""
-    (status,) = store.bridge.call(lambda engine: engine.queues([job.queue]))
-    queue = clean(job.queue, 128)
-    if status.paused:
-        return f'queue "{queue}" is paused; let it go on: jobsworth queues resume {queue}'
-    cards = [card for card in store.workers() if job.queue in card.queues and card.beat < SILENT_AFTER]
-    if not cards:
-        return f'no worker is listening on "{queue}"; start one: {how_to_start}'
-    if not any(job.task in card.tasks for card in cards):
-        return (
-            f'warn[W301]: no live worker of "{queue}" knows the task "{clean(job.task, 128)}"; restart them to load it'
-        )
+    """Why a waiting job may wait for long: nobody would take it."""
+    for finding in store.handle(job.id).why(start=how_to_start).findings:
+        if finding.word in NOBODY:
+            return clean(f"{finding.text}; {finding.do}", 1000)
     return None
 
 

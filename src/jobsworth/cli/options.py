@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter
 from jobsworth.app import DEFAULT_URL, Jobsworth
 from jobsworth.bridge import Bridge
 from jobsworth.engine import Engine, Where
-from jobsworth.engines import from_url
+from jobsworth.engines import from_url, redacted
 from jobsworth.errors import AppImportFailed, AppNotFound, BadOption, BadUrl, ConfigurationError, EngineUnavailable
 from jobsworth.job import State
 from jobsworth.locate import CANDIDATES, default_spec, locate
@@ -114,6 +114,13 @@ def find_app(place: Place, spec: str | None = None) -> Jobsworth:
     if place.url:
         use(app, place.url)
     return app
+
+
+def how_to_start(place: Place) -> str:
+    """The command that starts a worker for this app and this place."""
+    named = place.app and spec_of(place)
+    url = f" --url {redacted(place.url)}" if place.url else ""
+    return f"jobsworth worker{f' {named}' if named else ''}{url}"
 
 
 def load(spec: str) -> Jobsworth:

@@ -17,6 +17,7 @@ from jobsworth.engine import Engine, QueueStatus, WorkerCard
 from jobsworth.job import HELD, State
 from jobsworth.loads import SILENT_AFTER, alerts, drains_in, minutes_left, missing_slots, running
 from jobsworth.log import clean
+from jobsworth.why import SILENT_AFTER
 
 from . import text
 from .options import DEFAULTS, Common, looking, name_of
@@ -148,7 +149,7 @@ def advice(queue: QueueStatus) -> str:
 def _worker_lines(cards: list[WorkerCard]) -> list[str]:
     if not cards:
         return ["WORKERS  none"]
-    newest = max((_numbers(card.version) for card in cards), default=())
+    newest = newest_of(cards)
     cells = [
         (
             "WORKERS" if index == 0 else "", clean(card.id, 128), f"v{clean(card.version, 20)}",
@@ -158,6 +159,11 @@ def _worker_lines(cards: list[WorkerCard]) -> list[str]:
         for index, card in enumerate(cards)
     ]  # fmt: skip
     return text.table([""] * 8, cells, right="...rrr")[1:]
+
+
+def newest_of(cards: list[WorkerCard]) -> tuple[int, ...]:
+    """The newest version among workers, as worker_note takes it."""
+    return max((_numbers(card.version) for card in cards), default=())
 
 
 def worker_note(card: WorkerCard, newest: tuple[int, ...] = ()) -> str:

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from jobsworth.clock import ManualClock
-from jobsworth.engine import Engine, Heard, Pulse, QueueSettings, QueueStatus, Turn, Want, Where, WorkerCard
+from jobsworth.engine import Engine, Heard, Place, Pulse, QueueSettings, QueueStatus, Turn, Want, Where, WorkerCard
 from jobsworth.errors import QueueFull
 from jobsworth.job import HELD, PENDING, Claim, Failure, Job, JobId, NewJob, Progress, Receipt, State
 from jobsworth.lifecycle import CANCEL, Move, Settlement, settle
@@ -182,6 +182,16 @@ class Door:
     def count(self, **where: Any) -> int:
         """How many match."""
         return self.run(self.engine.count(Where(**where)))
+
+    def place(self, job_id: JobId) -> Place | None:
+        """Where one job stands."""
+        return self.run(self.engine.place(job_id))
+
+    def ahead(self, job_id: JobId) -> int | None:
+        """How many stand before a job that must be there."""
+        place = self.place(job_id)
+        assert place is not None
+        return place.ahead
 
     def queue(self, name: str = QUEUE) -> QueueStatus:
         """One queue in numbers."""

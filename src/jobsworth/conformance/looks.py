@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from jobsworth.engine import QueueStatus, WorkerCard
+from jobsworth.engine import Place, QueueStatus, WorkerCard
 from jobsworth.job import LIVE, Failure, Progress, State
 from jobsworth.lifecycle import RUN_NOW
-from jobsworth.outcome import Failed, Succeeded
+from jobsworth.outcome import Failed, Lost, Succeeded
 
-from .door import BROKEN, LEASE, Door, Hall, new_job
+from .door import BROKEN, LEASE, TASK, Door, Hall, new_job
 
 CARD = WorkerCard(
     id="w1", host="näs", pid=7, version="1.2", queues={"mail": 4, "fax": 1}, tasks=("send", "fax"), running=2, rss=10**9
@@ -220,6 +220,46 @@ class Looks(Hall):
         assert door.queue().unroutable == {"strange": 2}
         door.pulse(card=WorkerCard(id="w2", queues={"mail": 1}, tasks=("strange",)))
         assert door.queue().unroutable == {}
+
+    # place
+
+    def test_a_job_that_is_not_there_has_no_place(self, door: Door) -> None:
+        door.add()
+        assert door.place("nobody") is None
+
+    def test_only_a_queued_job_has_others_before_it(self, door: Door) -> None:
+        jobs = door.bring_all()
+        assert {state: door.place(job_id) for state, job_id in jobs.items()} == {
+            state: Place(0 if state is State.QUEUED else None, door.clock.now) for state in State
+        }
+
+    def test_those_before_a_job_are_those_that_are_given_out_before_it(self, door: Door) -> None:
+        places = {"old": 2, "low": 6, "high": 0, "other": 3, "highest-later": 1, "young": 4, "youngest": 5}
+        door.enqueue(
+            new_job(id="old"), new_job(id="low", priority=-1), new_job(id="high", priority=7),
+            new_job(id="other", task="ring"), new_job(id="elsewhere", queue="fax", priority=9),
+            new_job(id="highest-later", priority=7), new_job(id="later", delay=60, priority=9), new_job(id="young"),
+            new_job(id="youngest", task="ring"),
+        )  # fmt: skip
+        assert {job_id: door.ahead(job_id) for job_id in places} == places
+        claims = door.claim(len(places), tasks=(TASK, "ring"))
+        assert [claim.lease.job_id for claim in claims] == sorted(places, key=places.__getitem__)
+
+    def test_jobs_that_took_a_process_down_are_counted_among_themselves(self, door: Door) -> None:
+        crashed = [door.take(id=name, task=task) for name, task in (("x", TASK), ("y", "ring"))]
+        door.add(id="a")
+        for claim in crashed:
+            door.end(claim, Lost("killed"))
+        door.add(id="b", priority=5)
+        assert {each: door.ahead(each) for each in ("x", "y", "a", "b")} == {"x": 0, "y": 1, "a": 1, "b": 0}
+
+    def test_the_place_is_told_with_the_engines_moment(self, door: Door) -> None:
+        job_id = door.add()
+        created = door.job(job_id).created_at
+        door.clock.advance(90)
+        place = door.place(job_id)
+        assert place is not None
+        assert place.now - created == pytest.approx(90)
 
     # workers
 

@@ -280,6 +280,11 @@ class Twins(RuleBasedStateMachine):
         self.same(lambda twin, _: twin.find(where))
         self.same(lambda twin, _: twin.count(where))
 
+    @rule(ids=st.lists(st.sampled_from(IDS), min_size=4, max_size=4))
+    def stand_alike(self, ids: list[str]) -> None:
+        for job_id in ids:
+            self.same(lambda twin, _, job_id=job_id: twin.place(job_id))  # type: ignore[misc]
+
     @invariant()
     def look_alike(self) -> None:
         jobs = self.same(lambda twin, _: twin.find(Where(limit=None)))

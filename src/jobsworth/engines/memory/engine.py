@@ -21,6 +21,7 @@ from jobsworth.clock import Clock, system_clock
 from jobsworth.engine import (
     CARD_LEASES,
     Heard,
+    Place,
     Pulse,
     QueueSettings,
     QueueStatus,
@@ -49,7 +50,7 @@ from jobsworth.job import (
 from jobsworth.lifecycle import Move, Settlement, cancelled, refuse_held
 
 from . import figures
-from .table import Row, Table, as_claim
+from .table import Row, Table, as_claim, born
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class MemoryEngine:
         if full is not None:
             return full
         for new in fresh.values():
-            self._table.add(_born(new, now))
+            self._table.add(born(new, now))
         return receipts
 
     def _full(self, fresh: Iterable[NewJob]) -> QueueFull | None:
@@ -342,6 +343,11 @@ class MemoryEngine:
         with self._lock:
             return len(self._table.select(replace(where, limit=None, beyond=0), self._clock()))
 
+    async def place(self, job_id: JobId) -> Place | None:
+        with self._lock:
+            row = self._table.rows.get(job_id)
+            return None if row is None else Place(self._table.ahead(row), self._clock())
+
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         with self._lock:
             now = self._clock()
@@ -384,17 +390,3 @@ class MemoryEngine:
     async def doctor(self) -> list[tuple[str, str, str]]:
         text = "jobs live in this process's memory: nothing survives it, and no other process sees them"
         return [("warn", "durability", text)]
-
-
-def _born(new: NewJob, now: float) -> Job:
-    """A wish come true. A moment the user named goes before a delay; to expire in so many seconds, before a moment."""
-    dead = new.failure is not None
-    due = max(now, now + new.delay if new.run_at is None else new.run_at)
-    return Job(
-        id=new.id, queue=new.queue, task=new.task, args=new.args,
-        state=State.FAILED if dead else State.SCHEDULED if due > now else State.QUEUED,
-        priority=new.priority, max_attempts=new.max_attempts, key=new.key, owner=new.owner, label=new.label,
-        tags=new.tags, meta=new.meta, timeout=new.timeout, created_at=now, updated_at=now, run_at=due,
-        finished_at=now if dead else None,
-        expires_at=new.expires_at if new.expires is None else now + new.expires, failure=new.failure,
-    )  # fmt: skip

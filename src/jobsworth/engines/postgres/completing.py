@@ -41,6 +41,8 @@ def completing(lines: Lines, last: Last, ending: Callable[[], Settlement]) -> It
         finally:
             _tidy_up(line)
     except psycopg.Error as exc:
+        if lines.parted(exc) and line is not None:
+            line.close()
         if not ours:
             raise
         raise translate(exc, lines.where) from exc

@@ -22,6 +22,7 @@ from ...clock import Clock
 from ...engine import (
     CARD_LEASES,
     Heard,
+    Place,
     Pulse,
     QueueSettings,
     QueueStatus,
@@ -42,7 +43,7 @@ from .enlist import HOME, enlist, tables
 from .faults import IN_THE_WAY
 from .lines import Line, Lines
 from .looped import LoopedLine, LoopedLines
-from .marks import Marks
+from .marks import Sights
 from .names import DEFAULT, checked, named
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ class PostgresEngine:
     def _start(self) -> None:
         self._opened = False
         self._lines = Lines(self._conninfo, self.where)
-        self._marks = Marks()
+        self._sights = Sights()
         self._lent = Lines(self._conninfo, self.where)  # to handlers
         self._looped = LoopedLines(self._conninfo, self.where)  # to those that are coroutines
         self._home: tuple[Any, ...] | None = None
@@ -93,7 +94,7 @@ class PostgresEngine:
 
     def _open(self) -> None:
         try:
-            with self._lines.line() as line:
+            with self._lines.line(patient=True) as line:
                 migrate.migrate(line, self.schema)
         except BaseException:
             self._lines.hang_up()  # who could not open it need not close it
@@ -154,7 +155,7 @@ class PostgresEngine:
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
         answer = self._do(
-            lambda line: life.turn(line, self._ask(line), worker, settle, want, lease, self._now(), self._marks)
+            lambda line: life.turn(line, self._ask(line), worker, settle, want, lease, self._now(), self._sights)
         )
         if settle:
             self._ring()
@@ -169,7 +170,7 @@ class PostgresEngine:
         return _heard(leases, self._do(lambda line: life.hear(self._ask(line), leases)))
 
     async def reclaim(self, limit: int, *, worker: WorkerId, lease: float) -> list[Claim]:  # noqa: ARG002
-        return self._do(lambda line: life.reclaim(self._ask(line), limit, lease, self._now()))
+        return self._do(lambda line: life.reclaim(self._ask(line), limit, lease, self._now(), self._sights.held))
 
     async def recall(self, worker: WorkerId, within: float) -> list[Claim]:
         """What `worker` has claimed within the last so many seconds and still holds: it may not know of all of it."""
@@ -180,13 +181,14 @@ class PostgresEngine:
             with line.transaction():
                 return desk.move(self._ask(line), where, move, self._now())
 
-        moved = self._do(work)
+        moved = self._do(work, patient=True)
         if moved:
             self._ring()
         return moved
 
     async def delete(self, where: Where) -> int:
-        return self._do(lambda line: desk.delete(self._ask(line), where, self._now()))
+        everything = where.limit is None  # a worker's office, which has little time, deletes by and by
+        return self._do(lambda line: desk.delete(self._ask(line), where, self._now()), patient=everything)
 
     async def configure(self, queue: str, settings: QueueSettings) -> None:
         self._do(lambda line: desk.configure(self._ask(line), queue, settings))
@@ -202,7 +204,7 @@ class PostgresEngine:
             with line.transaction():
                 return adopt.adopt(self._ask(line), jobs)
 
-        adopted = self._do(work)
+        adopted = self._do(work, patient=True)
         self._ring()
         return adopted
 
@@ -211,6 +213,9 @@ class PostgresEngine:
 
     async def count(self, where: Where) -> int:
         return self._view(lambda ask: desk.count(ask, where, self._now()))
+
+    async def place(self, job_id: JobId) -> Place | None:
+        return self._view(lambda ask: figures.place(ask, job_id, self._now()))
 
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         wanted = None if names is None else list(names)
@@ -266,11 +271,14 @@ class PostgresEngine:
 
         return self._do(work)
 
-    def _do(self, work: Callable[[Line], T]) -> T:
-        """Run one transaction, again if another one was in its way. Raises EngineUnavailable or another EngineError."""
+    def _do(self, work: Callable[[Line], T], *, patient: bool = False) -> T:
+        """Run one transaction, again if another one was in its way. Raises EngineUnavailable or another EngineError.
+
+        patient: it may be long, and is waited for as long as the server is at work on it.
+        """
         if not self._opened:
             self._open()
-        with self._lines.line() as line:
+        with self._lines.line(patient=patient) as line:
             for _ in range(TRIES - 1):
                 try:
                     return work(line)

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from ...engine import RATE_WINDOW, QueueStatus, WorkerCard
-from ...job import State
+from ...engine import RATE_WINDOW, Place, QueueStatus, WorkerCard
+from ...job import JobId, State
 from .desk import Ask, workers
-from .rows import STATES, text
+from .rows import CODES, STATES, text
 
 # Each partial index's own condition: a query that repeats it reads that index and nothing else.
 READY, CRASHED, HELD, FINISHED = (
@@ -25,6 +25,20 @@ OLDEST = (
     "SELECT min(run_at) FROM (SELECT run_at FROM @jobs WHERE {group} AND queue = %s"
     f" ORDER BY (-priority::bigint), seq LIMIT {EXACT_BELOW}) AS line"
 )
+
+AHEAD = "SELECT count(*) FROM @jobs WHERE {group} AND queue = %s AND ((-priority::bigint), seq) < (%s, %s)"
+
+
+def place(ask: Ask, job_id: JobId, test_now: float | None) -> Place | None:
+    """Where a job stands."""
+    sql = "SELECT @moment(%s), state, crashes, queue, -priority::bigint, seq FROM @jobs WHERE id = %s"
+    row = ask(sql, (test_now, text(job_id))).fetchone()
+    if row is None:
+        return None
+    now, code, crashes, *rank = row
+    if code != CODES[State.QUEUED]:
+        return Place(None, float(now))
+    return Place(int(_one(ask(AHEAD.format(group=CRASHED if crashes else READY), rank))), float(now))
 
 
 def queues(ask: Ask, names: Iterable[str] | None, test_now: float | None, *, brief: bool) -> list[QueueStatus]:

@@ -15,12 +15,13 @@ from ...lifecycle import Settlement
 from .desk import Ask
 from .intake import store
 from .lines import Line
-from .marks import Marks, Rank
+from .marks import Floor, Rank, Sights
 from .rows import CODES, claim, done, is_plain, other, small, text, to_json
 
-TURN = "SELECT * FROM @turn(%s, %s, %s, %s, %s, %s)"
+TURN = "SELECT * FROM @turn(%s, %s, %s, %s, %s, %s, %s)"
 SETTLE = "SELECT place, reached FROM @settle(%s, %s, %s)"
-CLAIM = "SELECT * FROM @claim(%s, %s, %s, %s)"
+CLAIM = "SELECT * FROM @claim(%s, %s, %s, %s, %s)"
+MOMENT = "SELECT @moment(%s)"
 PULSE = "SELECT place, state, reason, grace FROM @pulse(%s, %s, %s, %s, %s, %s)"
 HEAR = "SELECT place, state, reason, grace FROM @hear(%s)"
 DEAD = "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relid = '@jobs'::regclass"
@@ -33,7 +34,7 @@ SELECT job.seq, job.id, job.fence, job.queue, job.task, job.args, job.attempt, j
   FROM @jobs AS job
  WHERE job.state IN (2, 3) AND job.worker = %s AND job.started_at >= (SELECT @moment(%s)) - %s::double precision
 """
-RECLAIM = "SELECT * FROM @reclaim(%s, %s, %s)"
+RECLAIM = "SELECT * FROM @reclaim(%s, %s, %s, %s)"
 
 
 def turn(
@@ -44,26 +45,41 @@ def turn(
     want: Sequence[Want],
     lease: float,
     test_now: float | None,
-    marks: Marks,
+    sights: Sights,
 ) -> Turn:
     """Write down the endings, then claim: one round trip, unless an ending brings a new job with it."""
     ended, others = _endings(settle)
     want = [each for each in want if each.limit > 0 and each.tasks]
-    begun, began = marks.begin(want), time.monotonic()
-    wants = _wants(want, begun)
+    begun, after = sights.lines.begin(want), sights.due.begin()
+    moment = _moment(ask, sights.due, test_now)
+    wants, began = _wants(want, begun), time.monotonic()
+    claiming = (text(worker), wants, lease, after, test_now)
     if any(each.forward is not None for each in settle):
         with line.transaction():
             written = _settle_and_forward(ask, settle, ended, others, test_now)
-            rows = ask(CLAIM, (text(worker), wants, lease, test_now), binary=True).fetchall()
+            rows = ask(CLAIM, claiming, binary=True).fetchall()
+    elif not settle:
+        written = set()
+        rows = ask(CLAIM, claiming, binary=True).fetchall()
     else:
-        rows = ask(TURN, (text(worker), ended, others, wants, lease, test_now), binary=True).fetchall()
+        rows = ask(TURN, (claiming[0], ended, others, *claiming[1:]), binary=True).fetchall()
         written = set(rows[0][0] or ())
         rows = [row[1:] for row in rows]
     # The claims of one want come in no particular order.
     claims = sorted([claim(row[1:]) for row in rows[1:]], key=lambda each: (-each.priority, each.lease.row))
-    marks.learn(begun, want, claims, time.monotonic() - began, lambda: _many_dead(ask))
+    took, next_due = time.monotonic() - began, rows[0][0]
+    sights.lines.learn(begun, want, claims, took, lambda: _many_dead(ask))
+    sights.due.learn(after, None if next_due == 0 else moment, took, lambda: _many_dead(ask))
     refused = [each.lease.job_id for place, each in enumerate(settle) if place not in written]
-    return Turn(_by_want(claims, want), refused, rows[0][0])
+    return Turn(_by_want(claims, want), refused, next_due)
+
+
+def _moment(ask: Ask, floor: Floor, test_now: float | None) -> float | None:
+    """The server's moment, where that floor can use it."""
+    if not floor.asks():
+        return None
+    row = ask(MOMENT, (test_now,)).fetchone()
+    return float(row[0]) if row else None
 
 
 def _many_dead(ask: Ask) -> bool:
@@ -139,9 +155,12 @@ def hear(ask: Ask, leases: Sequence[Lease]) -> list[tuple[Any, ...]]:
     return ask(HEAR, (to_json(named),)).fetchall()
 
 
-def reclaim(ask: Ask, limit: int, lease: float, test_now: float | None) -> list[Claim]:
+def reclaim(ask: Ask, limit: int, lease: float, test_now: float | None, floor: Floor) -> list[Claim]:
     """Take over expired leases."""
-    rows = ask(RECLAIM, (max(0, limit), lease, test_now), binary=True).fetchall()
+    after, moment, began = floor.begin(), _moment(ask, floor, test_now), time.monotonic()
+    rows = ask(RECLAIM, (max(0, limit), lease, after, test_now), binary=True).fetchall()
+    left = len(rows) >= limit
+    floor.learn(after, None if left else moment, time.monotonic() - began, lambda: _many_dead(ask))
     return sorted([claim(row[1:]) for row in rows], key=lambda each: each.lease.row)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Generator
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ import psycopg
 from psycopg import pq
 
 from .lines import ANSWER_WITHIN, HOW, IDLE, bounded, readable
+from .silence import Silence
 
 T = TypeVar("T")
 
@@ -20,9 +20,11 @@ class LoopedLine(psycopg.AsyncConnection[tuple[Any, ...]]):
     """A connection that gives up on a server that takes a statement and never answers."""
 
     answer_within = ANSWER_WITHIN
+    patient = False
 
     async def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
-        return await super().wait(bounded(gen, time.monotonic() + self.answer_within), *args, **options)
+        # Silence is only timed here: to ask the server on a second connection would keep the loop waiting.
+        return await super().wait(bounded(gen, Silence(self, None)), *args, **options)
 
 
 class LoopedLines:

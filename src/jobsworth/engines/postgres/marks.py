@@ -1,14 +1,17 @@
-"""Where in a queue's line to begin to look, when looking from the front has become slow.
+"""Where to begin to look, when looking from the beginning has become slow.
 
-Jobs that were claimed leave dead rows at the front of the line. While somebody holds an old snapshot open, a dump say,
-they cannot be tidied up, and every claim would walk past all of them. So after a slow look at a table full of dead
-rows the next ones begin where that one found its first job, and only once in a while one begins at the front again.
-Meanwhile a job that stands further in front (a retry, say) waits up to EVERY seconds longer. Where looks are quick,
-none of this happens.
+What was claimed, fell due or ran out leaves dead rows behind. While somebody holds an old snapshot open, a dump say,
+they cannot be tidied up, and every look would walk past all of them. So after a slow look at a table full of dead rows
+the next ones begin where there was something last time, and only now and then one begins at the beginning again: so
+seldom that this takes a small part of the time. Where looks are quick, none of this happens.
+
+Meanwhile a job that stands further in front (a retry, one of higher priority) waits longer: until the next look from
+the beginning.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,28 +19,45 @@ from dataclasses import dataclass
 from ...engine import Want
 from ...job import Claim
 
-SLOW = 0.01  # seconds: a turn that took longer may have walked past many dead rows
-EVERY = 1.0  # seconds between looks from the front
+SLOW = 0.01  # seconds: a look that took longer may have walked past many dead rows
+EVERY = 1.0  # seconds between looks from the front of a line, at least
+LONGEST = 10.0  # seconds, at most: so long what is more urgent than the mark may wait
+SHARE = 20  # looks from the beginning take about one part in so many of the time
+WHOLE_EVERY = (30.0, 300.0)  # seconds between looks at all moments: at least, at most
+MARGIN = 5.0  # seconds that a transaction may be on its way with a moment of its own
 Rank = tuple[int, int]  # negated priority, seq: a place in line
 FRONT: Rank = (-(1 << 62), 0)
+EVER = -math.inf
 
 
 @dataclass(slots=True)
 class _Mark:
     rank: Rank
     front_at: float  # the time.monotonic() moment of the last look from the front
+    cost: float = 0.0  # seconds it took
+
+
+class Bloat:
+    """Whether the table is full of dead rows. Asked after slow looks only, once in EVERY seconds."""
+
+    def __init__(self) -> None:
+        self._asked_at = -EVERY
+        self._found = False
+
+    def found(self, many_dead: Callable[[], bool]) -> bool:
+        """What many_dead() says, or has said just before."""
+        now = time.monotonic()
+        if now - self._asked_at >= EVERY:
+            self._asked_at, self._found = now, many_dead()
+        return self._found
 
 
 class Marks:
-    """One per engine. Only hints, so threads need not agree about them.
+    """Where to begin in each queue's line. One per engine. Only hints, so threads need not agree about them."""
 
-    many_dead, in learn(): asks whether the table is full of dead rows; after slow looks only, once in EVERY seconds.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, bloat: Bloat) -> None:
         self._marks: dict[str, _Mark] = {}
-        self._asked_at = -EVERY
-        self._bloated = False
+        self._bloat = bloat
 
     def begin(self, want: Sequence[Want]) -> list[Rank]:
         """Where to begin for each want."""
@@ -48,7 +68,9 @@ class Marks:
 
     def _rank(self, queue: str, now: float) -> Rank:
         mark = self._marks.get(queue)
-        return FRONT if mark is None or now - mark.front_at >= EVERY else mark.rank
+        if mark is None or now - mark.front_at >= min(max(EVERY, SHARE * mark.cost), LONGEST):
+            return FRONT
+        return mark.rank
 
     def learn(
         self,
@@ -71,13 +93,52 @@ class Marks:
             if rank != FRONT and found is not None:
                 if mark is not None:
                     mark.rank = found
-            elif rank == FRONT and found is not None and took >= SLOW and self._is_bloated(many_dead):
-                self._marks[each.queue] = _Mark(found, time.monotonic())
+            elif rank == FRONT and found is not None and took >= SLOW and self._bloat.found(many_dead):
+                self._marks[each.queue] = _Mark(found, time.monotonic(), took)
             else:
                 self._marks.pop(each.queue, None)
 
-    def _is_bloated(self, many_dead: Callable[[], bool]) -> bool:
+
+class Floor:
+    """Up to which of the server's moments nothing is left, in an index of moments. One per index and engine; a hint.
+
+    Every look knows where it began, and by what clock: `began` is the server's moment just before it, asked for where
+    asks() is True.
+    """
+
+    def __init__(self, bloat: Bloat) -> None:
+        self._bloat = bloat
+        self._after = EVER
+        self._on = False
+        self._whole_at = self._set_at = -math.inf
+        self._cost = 0.0
+
+    def begin(self) -> float:
+        """After which moment to look; EVER: at all."""
+        least, most = WHOLE_EVERY
+        pause = min(max(least, SHARE * self._cost), most)
+        return self._after if self._on and time.monotonic() - self._whole_at < pause else EVER
+
+    def asks(self) -> bool:
+        """Whether the next look can move the floor, if the server's moment is known."""
+        return self._on and time.monotonic() - self._set_at >= EVERY
+
+    def learn(self, after: float, began: float | None, took: float, many_dead: Callable[[], bool]) -> None:
+        """A look of `took` seconds began there. began: None also where it left something behind."""
         now = time.monotonic()
-        if now - self._asked_at >= EVERY:
-            self._asked_at, self._bloated = now, many_dead()
-        return self._bloated
+        if after == EVER:
+            self._on = took >= SLOW and (self._on or self._bloat.found(many_dead))
+            self._whole_at, self._cost = now, took
+            self._after = EVER if not self._on else self._after
+        if self._on and began is not None:
+            self._after, self._set_at = began - MARGIN, now
+
+
+class Sights:
+    """All of them, of one engine: the lines, what is due, and what is held."""
+
+    def __init__(self) -> None:
+        bloat = Bloat()
+        self.lines = Marks(bloat)
+        self.due = Floor(bloat)
+        self.held = Floor(bloat)

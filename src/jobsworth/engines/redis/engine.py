@@ -15,7 +15,7 @@ import msgspec
 
 from ...bell import Bell
 from ...clock import Clock
-from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Turn, Want, Where, WorkerCard
+from ...engine import Heard, Place, Pulse, QueueSettings, QueueStatus, SchemaVersion, Turn, Want, Where, WorkerCard
 from ...errors import BadOption, QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
@@ -165,6 +165,9 @@ class RedisEngine:
 
     async def count(self, where: Where) -> int:
         return desk.count(self._run, where)
+
+    async def place(self, job_id: JobId) -> Place | None:
+        return figures.place(self._run, job_id)
 
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         flat = self._link.command("HGETALL", key(self.namespace, "SETTINGS"), again=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from ...engine import RATE_WINDOW, QueueStatus, WorkerCard
-from ...job import LIVE, State
+from ...engine import RATE_WINDOW, Place, QueueStatus, WorkerCard
+from ...job import LIVE, JobId, State, storable
 from .desk import PAGE
 from .keys import PLACE
 from .record import CARD, MOMENT, STATES
@@ -20,6 +20,13 @@ QUEUES_AT_ONCE = 50
 
 Run = Callable[..., Any]
 _to_msgpack = msgspec.msgpack.Encoder().encode
+
+
+def place(run: Run, job_id: JobId) -> Place | None:
+    """Where a job stands."""
+    moment, there, ahead = run("place", storable(job_id))
+    (now,) = MOMENT.unpack(moment)
+    return Place(None if ahead < 0 else ahead, now) if there else None
 
 
 def queues(

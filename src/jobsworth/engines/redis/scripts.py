@@ -29,6 +29,7 @@ _PARTS = {
     "list": (),
     "walk": (),
     "figures": ("record", "open"),
+    "place": ("record", "open"),
     "arrivals": ("record",),
     "workers": (),
     "upkeep": (),

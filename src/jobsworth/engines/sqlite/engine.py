@@ -15,7 +15,19 @@ from pathlib import Path
 
 from ...bell import Bell
 from ...clock import Clock, system_clock
-from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Script, Turn, Want, Where, WorkerCard
+from ...engine import (
+    Heard,
+    Place,
+    Pulse,
+    QueueSettings,
+    QueueStatus,
+    SchemaVersion,
+    Script,
+    Turn,
+    Want,
+    Where,
+    WorkerCard,
+)
 from ...errors import QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
@@ -175,6 +187,10 @@ class SqliteEngine:
     async def count(self, where: Where) -> int:
         with self._store.reading() as connection:
             return desk.count(connection, where, self._clock())
+
+    async def place(self, job_id: JobId) -> Place | None:
+        with self._store.reading() as connection:
+            return figures.place(connection, job_id, self._clock())
 
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         with self._store.reading() as connection:

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ...engine import RATE_WINDOW, QueueStatus, WorkerCard
-from ...job import State
+from ...engine import RATE_WINDOW, Place, QueueStatus, WorkerCard
+from ...job import JobId, State, storable
 from .desk import workers
-from .rows import STATES, as_json_list
+from .rows import CODES, STATES, as_json_list
 
 # Each partial index's own condition: a query that repeats it reads that index and nothing else.
 READY, CRASHED = "state = 1 AND crashes = 0", "state = 1 AND crashes > 0"
@@ -20,6 +20,26 @@ OLDEST = (
     "SELECT min(run_at) FROM (SELECT run_at FROM jobsworth_jobs WHERE {group} AND queue = ?"
     f" ORDER BY priority DESC, seq LIMIT {EXACT_BELOW})"
 )
+
+# Two ranges of the line's own index: SQLite would walk all of it for "higher, or as high and older".
+AHEAD = (
+    "SELECT (SELECT count(*) FROM jobsworth_jobs WHERE {group} AND queue = ?1 AND priority > ?2)"
+    " + (SELECT count(*) FROM jobsworth_jobs WHERE {group} AND queue = ?1 AND priority = ?2 AND seq < ?3)"
+)
+
+
+def place(connection: sqlite3.Connection, job_id: JobId, now: float) -> Place | None:
+    """Where a job stands."""
+    row = connection.execute(
+        "SELECT state, crashes, queue, priority, seq FROM jobsworth_jobs WHERE id = ?", (storable(job_id),)
+    ).fetchone()
+    if row is None:
+        return None
+    code, crashes, *rank = row
+    if code != CODES[State.QUEUED]:
+        return Place(None, now)
+    (ahead,) = connection.execute(AHEAD.format(group=CRASHED if crashes else READY), rank).fetchone()
+    return Place(int(ahead), now)
 
 
 def queues(

@@ -7,7 +7,7 @@ export const settings = {
   site: new URL("..", url).href,
   gone: "not available",
   cancel: "Cancel",
-  left: (seconds) => `about ${seconds < 90 ? Math.ceil(seconds) + " s" : Math.round(seconds / 60) + " min"} left`,
+  left: (s) => `about ${s < 90 ? Math.ceil(s) + " s" : Math.round(s / 60) + " min"} left`,
 };
 
 const watches = new Set();
@@ -128,7 +128,7 @@ async function poll(pass, jobs, token, options) {
       const answer = await ask(`${at(job_id)}/status?since=${version}&wait=${jobs.size > 1 ? 0 : 25}`, token, options);
       const { job } = await answer.json();
       jobs.set(job_id, job.version);
-      pass({ ...job, job_id, error: job.error?.message });
+      pass({ ...job, job_id, error: job.error && `${job.error.type}: ${job.error.message}` });
     } catch (error) {
       if (error.status > 400 && error.status < 405) pass({ job_id, status: "gone" });
       else throw error;
@@ -152,7 +152,7 @@ async function compete(options) {
   try {
     await navigator.locks.request(url, options, lead);
   } catch {
-    leads = !leads; // stolen, or none are to be had here
+    leads = !leads; // stolen, or there are none
     if (!leads) compete({});
     plan();
   }
@@ -161,7 +161,10 @@ async function compete(options) {
 channel.onmessage = ({ data: { all, wants, event = {} } }) => {
   awake();
   if (all) tell(false);
-  if (wants) wanted.push(...wants), plan();
+  if (wants) {
+    wanted.push(...wants);
+    plan();
+  }
   told(event);
 };
 addEventListener("online", tell);

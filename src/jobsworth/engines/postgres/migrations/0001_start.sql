@@ -265,7 +265,9 @@ BEGIN
 END $$;
 
 -- Takes the next jobs of each want. The first row has no seq and says when the next scheduled job is due.
-CREATE FUNCTION @claim(the_worker text, wants text, lease double precision, test_now double precision)
+-- due_after, and held_after below: what fell due, or ran out, up to then is not looked for (marks.py says why).
+CREATE FUNCTION @claim(the_worker text, wants text, lease double precision, due_after double precision,
+                       test_now double precision)
 RETURNS TABLE (
     next_due double precision, seq bigint, id text, fence bigint, queue text, task text, args bytea, attempt integer,
     errors integer, crashes integer, max_attempts integer, priority integer, key text, owner text, label text, tags text[],
@@ -282,11 +284,12 @@ DECLARE
 BEGIN
     -- MATERIALIZED, here and below: a subquery that skips what is locked must not be asked twice within one statement.
     WITH due AS MATERIALIZED (
-        SELECT late.seq FROM @jobs AS late WHERE late.state = 0 AND late.run_at <= v_now
+        SELECT late.seq FROM @jobs AS late WHERE late.state = 0 AND late.run_at > due_after AND late.run_at <= v_now
          ORDER BY late.run_at LIMIT 1000 FOR UPDATE SKIP LOCKED)
     UPDATE @jobs AS job SET state = 1, version = job.version + 1, updated_at = v_now FROM due WHERE job.seq = due.seq;
     RETURN QUERY
-    SELECT (SELECT greatest(0, job.run_at - v_now) FROM @jobs AS job WHERE job.state = 0 ORDER BY job.run_at LIMIT 1),
+    SELECT (SELECT greatest(0, job.run_at - v_now) FROM @jobs AS job
+             WHERE job.state = 0 AND job.run_at > due_after ORDER BY job.run_at LIMIT 1),
            NULL::bigint, NULL::text, NULL::bigint, NULL::text, NULL::text, NULL::bytea, NULL::integer, NULL::integer,
            NULL::integer, NULL::integer, NULL::integer, NULL::text, NULL::text, NULL::text, NULL::text[], NULL::bytea,
            NULL::double precision, NULL::boolean, NULL::boolean, NULL::text, NULL::text;
@@ -300,12 +303,13 @@ BEGIN
          WHERE NOT EXISTS (SELECT FROM @queues AS known WHERE known.name = want.queue AND known.paused)
     LOOP
         v_found := 0;
+        -- They look at the clock once more: a job that came after v_now may be seen, and does not start before that.
         IF v_want.crashed AND NOT v_crashed THEN
             RETURN QUERY
             UPDATE @jobs AS job SET
                 state = 2, attempt = job.attempt + 1, fence = job.fence + 1, worker = the_worker,
-                lease_until = v_now + lease, started_at = v_now, updated_at = v_now, progress = NULL,
-                version = job.version + 1
+                lease_until = v_now + lease, started_at = (SELECT @moment(test_now)), updated_at = (SELECT @moment(test_now)),
+                progress = NULL, version = job.version + 1
              WHERE job.seq = (
                    SELECT line.seq FROM @jobs AS line
                     WHERE line.state = 1 AND line.crashes > 0 AND line.queue = v_want.queue
@@ -319,13 +323,13 @@ BEGIN
         END IF;
         RETURN QUERY
         WITH chosen AS MATERIALIZED (
-            SELECT line.seq FROM @jobs AS line
+            SELECT line.seq, (SELECT @moment(test_now)) AS now FROM @jobs AS line
              WHERE line.state = 1 AND line.crashes = 0 AND line.queue = v_want.queue AND line.task = ANY (v_want.tasks)
                AND ((-line.priority::bigint), line.seq) >= (v_want.from_rank, v_want.from_seq)
              ORDER BY (-line.priority::bigint), line.seq LIMIT v_want.room - v_found FOR UPDATE SKIP LOCKED)
         UPDATE @jobs AS job SET
             state = 2, attempt = job.attempt + 1, fence = job.fence + 1, worker = the_worker,
-            lease_until = v_now + lease, started_at = v_now, updated_at = v_now, progress = NULL,
+            lease_until = v_now + lease, started_at = chosen.now, updated_at = chosen.now, progress = NULL,
             version = job.version + 1
           FROM chosen WHERE job.seq = chosen.seq
         RETURNING NULL::double precision, job.seq, job.id, job.fence, job.queue, job.task, job.args, job.attempt,
@@ -335,7 +339,8 @@ BEGIN
 END $$;
 
 -- Both halves of a turn at once. The places of the endings that were written stand in the first row.
-CREATE FUNCTION @turn(the_worker text, done text, other text, wants text, lease double precision, test_now double precision)
+CREATE FUNCTION @turn(the_worker text, done text, other text, wants text, lease double precision,
+                      due_after double precision, test_now double precision)
 RETURNS TABLE (
     written integer[], next_due double precision, seq bigint, id text, fence bigint, queue text, task text, args bytea,
     attempt integer, errors integer, crashes integer, max_attempts integer, priority integer, key text, owner text,
@@ -351,7 +356,8 @@ BEGIN
         SELECT array_agg(ended.place) INTO v_written FROM @settle(done, other, test_now) AS ended;
     END IF;
     RETURN QUERY
-    SELECT CASE WHEN taken.seq IS NULL THEN v_written END, taken.* FROM @claim(the_worker, wants, lease, test_now) AS taken;
+    SELECT CASE WHEN taken.seq IS NULL THEN v_written END, taken.* 
+      FROM @claim(the_worker, wants, lease, due_after, test_now) AS taken;
 END $$;
 
 -- Which of these leases were asked to stop, and which no longer hold (those have no state).
@@ -383,7 +389,7 @@ BEGIN
     RETURN QUERY SELECT * FROM @hear(leases);
 END $$;
 
-CREATE FUNCTION @reclaim(most integer, lease double precision, test_now double precision)
+CREATE FUNCTION @reclaim(most integer, lease double precision, held_after double precision, test_now double precision)
 RETURNS TABLE (
     next_due double precision, seq bigint, id text, fence bigint, queue text, task text, args bytea, attempt integer,
     errors integer, crashes integer, max_attempts integer, priority integer, key text, owner text, label text, tags text[],
@@ -391,7 +397,8 @@ RETURNS TABLE (
 )
 LANGUAGE sql SET enable_seqscan = off AS $$
     WITH late AS MATERIALIZED (
-        SELECT job.seq FROM @jobs AS job WHERE job.state IN (2, 3) AND job.lease_until <= (SELECT @moment(test_now))
+        SELECT job.seq FROM @jobs AS job
+         WHERE job.state IN (2, 3) AND job.lease_until > held_after AND job.lease_until <= (SELECT @moment(test_now))
          ORDER BY job.lease_until, job.seq LIMIT most FOR UPDATE SKIP LOCKED)
     UPDATE @jobs AS job SET fence = job.fence + 1, lease_until = @moment(test_now) + lease
       FROM late WHERE job.seq = late.seq
