@@ -21,6 +21,9 @@ OSError: x
 """
 
 
+QUEUES = Visitor(Level.READ, queues={"mail"})
+
+
 @pytest.fixture
 def jobs() -> Jobsworth:
     return an_app()
@@ -49,3 +52,22 @@ def test_an_attempt_names_the_place_in_the_users_own_code(jobs: Jobsworth) -> No
     assert attempt["traceback"].endswith("OSError: x")
     (whole,) = client.get("/jobs/copied/status").json()["job"]["attempts"]
     assert whole["traceback"] == TRACE
+
+
+def test_the_reasons_why_a_job_waits_can_be_read(jobs: Jobsworth) -> None:
+    job = jobs.find_task("send").enqueue("ada")
+    told = Client(a_site(jobs)).get(f"/api/jobs/{job.id}/why").json()
+    assert (told["job_id"], told["state"]) == (job.id, "queued")
+    assert "no-worker" in [each["word"] for each in told["findings"]]
+    assert all(each["text"] and each["do"] for each in told["findings"])
+
+
+@pytest.mark.parametrize("visitor", [QUEUES, Visitor(Level.READ)])
+def test_reasons_name_no_job_of_a_queue_that_is_not_theirs(jobs: Jobsworth, visitor: Visitor) -> None:
+    task = jobs.find_task("send")
+    job = task.options(key="one").enqueue("ada")
+    job.cancel()
+    other = task.options(key="one").enqueue("bob")  # in the same queue; but a task may be moved to another
+    told = Client(a_site(jobs, visitor)).get(f"/api/jobs/{job.id}/why").json()
+    assert "cancelled" in [each["word"] for each in told["findings"]]
+    assert (other.id in str(told)) is (visitor.queues is None)

@@ -127,6 +127,7 @@ def test_no_digit_is_lost_on_the_way_there_and_back(floor: Floor, operator: Oper
     page.get_by_role("button", name="Edit and retry").click()
     asked(page, "Edit and retry 1 job").get_by_role("button", name="Retry with these").click()
     expect(page.locator("h1 + .badge")).to_contain_text("queued")
+    expect(page.locator("[data-why=paused]")).to_contain_text("is paused")
     assert json.loads(job.job.args)["extra"] == exact
     assert b'"whole":1.0' in job.job.args
 

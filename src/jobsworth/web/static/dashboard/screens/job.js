@@ -1,8 +1,8 @@
 // One job: where it stands and why, what was tried, what went in and came out, and what can be done.
-import { BASE, may, me, useAsked } from "../api.js";
+import { BASE, may, useAsked } from "../api.js";
 import { cancel, remove, retry, retryEdited } from "../actions.js";
 import { curl, pythonCall, write } from "../exact.js";
-import { HELD, between, duration, short } from "../format.js";
+import { HELD, LIVE, between, duration, short } from "../format.js";
 import { useKeys } from "../keys.js";
 import { beat, news, watch } from "../live.js";
 import { Answer, Badge, Copy, Folded, Heading, Progress, When } from "../parts.js";
@@ -85,12 +85,13 @@ function eta(told, job, percent) {
 
 /** Why it does not run, in the server's words. */
 function Why({ job }) {
-  const waits = use(me).offers?.includes("/api/jobs/{id}/why") && (job.status === "queued" || job.status === "scheduled");
-  const asked = useAsked(waits ? `api/jobs/${encodeURIComponent(job.id)}/why` : null, use(beat));
-  if (!waits) return null;
-  return html`<section aria-labelledby="why"><h2 id="why">Why it is not running</h2>
-    <${Answer} asked=${asked} what="why">${({ findings }) => html`<ul class="alerts">${findings.map((each) => html`<li key=${each.word}>
-      <strong>${each.text}</strong> ${each.do}</li>`)}</ul>`}<//></section>`;
+  const asked = useAsked(LIVE.includes(job.status) ? `api/jobs/${encodeURIComponent(job.id)}/why` : null, use(beat));
+  const runs = HELD.includes(job.status);
+  const findings = (asked.data?.findings ?? []).filter((each) => !runs || each.word === "worker-lost");
+  if (asked.data?.state !== job.status || !findings.length) return null;
+  return html`<section aria-labelledby="why"><h2 id="why">${runs ? "Its worker is lost" : "Why it is not running"}</h2>
+    <ul class="alerts">${findings.map((each) => html`<li key=${each.word} data-why=${each.word}>
+      <strong>${each.text}</strong>; ${each.do}</li>`)}</ul></section>`;
 }
 
 /** What went wrong last: the user's own line first. */
