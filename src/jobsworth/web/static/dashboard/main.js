@@ -3,7 +3,7 @@ import { get, me } from "./api.js";
 import { Dialogs } from "./dialogs.js";
 import { clock } from "./format.js";
 import { Help, help } from "./help.js";
-import { useKeys } from "./keys.js";
+import { moveRow, useKeys } from "./keys.js";
 import { begin, live, paused } from "./live.js";
 import { Empty, Heading, Trust, Words } from "./parts.js";
 import { go, href, place } from "./router.js";
@@ -33,7 +33,7 @@ function Page() {
   useKeys({
     "?": () => help.set(!help.value), p: () => paused.set(!paused.value),
     "g o": () => go("overview"), "g j": () => go("jobs"), "g q": () => go("queues"), "g w": () => go("workers"),
-    "g d": () => go("dead"), "g t": () => go("tasks"),
+    "g d": () => go("dead"), "g t": () => go("tasks"), j: () => moveRow(1), k: () => moveRow(-1),
   });
   return html`<a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), main.current.focus())}>Skip to what is shown</a>
     <header><div class="brand"><a href=${href("overview")}>Jobsworth</a></div>

@@ -3,7 +3,7 @@ import { get, may, query, useAsked } from "../api.js";
 import { letters, retryEdited } from "../actions.js";
 import { write } from "../exact.js";
 import { count, jobs } from "../format.js";
-import { moveRow, rowHere, useKeys } from "../keys.js";
+import { rowHere, useKeys } from "../keys.js";
 import { beat } from "../live.js";
 import { Answer, Empty, Folded, Heading, JobLink, When, trying } from "../parts.js";
 import { href } from "../router.js";
@@ -17,7 +17,7 @@ export function Dead({ place }) {
   const asked = useAsked(`api/dead${query({ queue, task })}`, use(beat));
   const here = () => asked.data?.groups.find((group) => nameOf(group) === rowHere());
   const act = (action, level) => () => here() && may(level) && letters(action, here().ids);
-  useKeys({ j: () => moveRow(1), k: () => moveRow(-1), R: act("redrive", "operate"), D: act("discard", "admin") });
+  useKeys({ R: act("redrive", "operate"), D: act("discard", "admin") });
   return html`<${Heading} title="Dead letters" />
     ${(queue || task) && html`<p>Only of <strong>${[queue, task].filter(Boolean).join(", ")}</strong>. <a href=${href("dead")}>Show all</a></p>`}
     <${Answer} asked=${asked} what="which jobs were given up">${(found) => html`<${Groups} found=${found} narrow=${Boolean(queue || task)} />`}<//>`;

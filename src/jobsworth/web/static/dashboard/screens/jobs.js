@@ -5,7 +5,7 @@ import { exportJobs } from "../export.js";
 import { FilterBar } from "../filterbar.js";
 import { actionsFor, filterOf, filters, read, written } from "../filter.js";
 import { HELD, STATES, count, jobs as jobsWord } from "../format.js";
-import { moveRow, rowHere, useKeys } from "../keys.js";
+import { rowHere, useKeys } from "../keys.js";
 import { beat, news, watch } from "../live.js";
 import { Answer, Empty, Heading, say, trying } from "../parts.js";
 import { go, href, stay } from "../router.js";
@@ -46,7 +46,7 @@ export function Jobs({ place }) {
     choose(next);
   };
   useKeys({
-    j: () => moveRow(1), k: () => moveRow(-1), x: () => rowHere() && toggle(rowHere()),
+    x: () => rowHere() && toggle(rowHere()),
     R: () => act("retry"), C: () => act("cancel"), D: () => act("delete"), ...(held ? { Escape: none } : {}),
   });
   return html`<${Heading} title="Jobs" />

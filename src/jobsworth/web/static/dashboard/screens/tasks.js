@@ -1,7 +1,6 @@
 // The task catalogue: everything that can be enqueued, each with a form made from its signature.
 import { may, post, useAsked } from "../api.js";
 import { duration, short } from "../format.js";
-import { moveRow, useKeys } from "../keys.js";
 import { hint } from "../live.js";
 import { Answer, Empty, Heading, JobLink, say } from "../parts.js";
 import { href } from "../router.js";
@@ -10,7 +9,6 @@ import { html, useMemo, useState } from "../ui.js";
 
 export function Tasks({ place }) {
   const asked = useAsked("api/tasks", 0);
-  useKeys({ j: () => moveRow(1), k: () => moveRow(-1) });
   return html`<${Answer} asked=${asked} what="which tasks there are">${(tasks) => {
     const task = tasks.find((each) => each.task === place.id);
     if (task) return html`<${Task} key=${task.task} task=${task} />`;
