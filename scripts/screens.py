@@ -60,12 +60,12 @@ def past(now: float) -> Iterator[Job]:
             yield given_up(number, now - 3_000 + (number - 1000) * 190, task, file, line, function, kind, message)
 
 
-def given_up(
-    number: int, began: float, task: str, file: str, line: int, function: str, kind: str, message: str
-) -> Job:
+def given_up(number: int, began: float, task: str, file: str, line: int, function: str, kind: str, message: str) -> Job:
     trace = TRACE.format(file=file, line=line, function=function, error=f"{kind}: {message}")
     failure = Failure(kind, message, "exhausted", trace)
-    tries = tuple(Attempt(each, "w1", began + each * 20, began + each * 20 + 1.4, "failed", failure) for each in (1, 2, 3))
+    tries = tuple(
+        Attempt(each, "w1", began + each * 20, began + each * 20 + 1.4, "failed", failure) for each in (1, 2, 3)
+    )
     args = {"to": "ada@example.org"} if task == "send" else {"address": "Mill Lane"}
     return job(
         number, State.FAILED, began, began + 62, task, args,

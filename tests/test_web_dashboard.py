@@ -47,7 +47,7 @@ def test_an_attempt_names_the_place_in_the_users_own_code(jobs: Jobsworth) -> No
     client = Client(a_site(jobs))
     (attempt,) = client.get("/api/jobs/copied").json()["job"]["attempts"]
     assert attempt["place"] == "/srv/app/letters.py:12 in post"
-    assert attempt["traceback"].startswith("Traceback (most recent call last):\n  File \"/srv/app/letters.py\"")
+    assert attempt["traceback"].startswith('Traceback (most recent call last):\n  File "/srv/app/letters.py"')
     assert "runners" not in attempt["traceback"]
     assert attempt["traceback"].endswith("OSError: x")
     (whole,) = client.get("/jobs/copied/status").json()["job"]["attempts"]

@@ -20,9 +20,7 @@ def busy(floor: Floor) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_screen_can_be_read_by_everybody(
-    floor: Floor, operators: Callable[..., Operator], scheme: str
-) -> None:
+def test_every_screen_can_be_read_by_everybody(floor: Floor, operators: Callable[..., Operator], scheme: str) -> None:
     places = busy(floor)
     page = operators(color_scheme=scheme).visit()
     wrong = []

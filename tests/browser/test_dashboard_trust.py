@@ -72,9 +72,7 @@ def test_a_list_stands_still_while_jobs_are_chosen(floor: Floor, operator: Opera
 
 
 @pytest.mark.parametrize("level", ["READ", "OPERATE"])
-def test_nobody_is_offered_what_they_may_not_do(
-    floor: Floor, operators: Callable[..., Operator], level: str
-) -> None:
+def test_nobody_is_offered_what_they_may_not_do(floor: Floor, operators: Callable[..., Operator], level: str) -> None:
     (job,) = floor.dead("nowhere")
     operator = operators(level=level)
     page = operator.visit(f"#/jobs/{job.id}")

@@ -115,7 +115,9 @@ async def why(_site: Site, request: Request) -> Response:
     job_id = request.job.id
     found = await request.ask.call(lambda engine: why_of(engine, job_id))
     if request.visitor.queues is not None:
-        found = msgspec.structs.replace(found, findings=[each for each in found.findings if each.word not in _OF_OTHERS])
+        found = msgspec.structs.replace(
+            found, findings=[each for each in found.findings if each.word not in _OF_OTHERS]
+        )
     return json_response(found)
 
 

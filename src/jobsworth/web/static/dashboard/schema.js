@@ -49,7 +49,7 @@ function shape(given, defs, deep = 0) {
  * @param {Field} field @param {string} typed
  */
 export function jsonOf(field, typed) {
-  if (typed === "" && !(field.kind === "text" && field.required)) {
+  if (typed === "") {
     if (field.required) throw new Error("it is needed");
     return undefined;
   }
