@@ -14,7 +14,7 @@ from stage import Visitor
 
 from jobsworth import JobHandle
 from jobsworth.engine import QueueSettings, Where
-from jobsworth.job import FINAL, State
+from jobsworth.job import FINAL, Job, State
 from undertaker import Undertaker
 from waiting import until
 
@@ -83,6 +83,10 @@ class Floor:
         for handle in made:
             until(lambda handle=handle: handle.state == State.FAILED, 10, "it is given up")
         return made
+
+    def now(self, handle: JobHandle[Any]) -> Job:
+        """The job as it stands now."""
+        return self.jobs.handle(handle.id).job
 
     def count(self, *states: State, **more: Any) -> int:
         where = Where(states=states or None, limit=None, **more)
