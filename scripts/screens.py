@@ -127,6 +127,7 @@ def main() -> None:
             for name, place in places.items():
                 take(operator, f"dashboard-{name}-{scheme}", place)
             operator.close()
+        floor.clear()
         floor.close()
         stage.close()
     undertaker.dismiss()
