@@ -48,8 +48,7 @@ function Group({ group }) {
       <span class="number">${count(group.count)} ×</span> ${group.type || group.reason}</a></h2>
     ${group.place && html`<p class="place"><code>${group.place}</code></p>`}
     <p class="says">${group.message || "It said nothing."}</p>
-    <p class="mute"><span class="chip">${group.task}</span> <span class="chip">${group.queue}</span> <span class="chip">${group.reason}</span>
-      last <${When} at=${group.last} />${group.count > 1 && html`, first <${When} at=${group.first} />`}</p>
+    <p class="mute"><span class="chip">${group.task}</span> <span class="chip">${group.queue}</span> <span class="chip">${group.reason}</span> last <${When} at=${group.last} />${group.count > 1 && html`, first <${When} at=${group.first} />`}</p>
     <span class="buttons">
       ${may("operate") && html`<button type="button" onClick=${() => letters("redrive", group.ids)}>Redrive ${jobs(group.ids.length)}</button>
         <button type="button" onClick=${edit}>Edit and redrive the newest</button>`}

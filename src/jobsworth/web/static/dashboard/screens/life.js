@@ -1,5 +1,5 @@
 // A job's life: the states it went through, and each attempt.
-import { HELD, between, duration } from "../format.js";
+import { between, duration } from "../format.js";
 import { Folded, When } from "../parts.js";
 import { html } from "../ui.js";
 
@@ -19,7 +19,6 @@ export function moments(job) {
   if (job.cancel_requested && !job.finished_at) found.push({ at: job.updated_at, word: "asked to stop", tone: "warn" });
   if (job.status === "scheduled" && job.run_at) found.push({ at: job.run_at, word: job.attempt ? "next attempt" : "due", tone: "calm", coming: true });
   if (job.status === "queued") found.push({ at: null, word: "waits for a worker", tone: "calm", coming: true });
-  if (HELD.includes(job.status)) found.push({ at: null, word: job.status, tone: "busy", coming: true });
   const ended = last.word.split(",")[0];
   if (job.finished_at && ended !== job.status) {
     found.push({ at: job.finished_at, word: job.status, tone: { completed: "good", failed: "bad" }[job.status] ?? "mute" });

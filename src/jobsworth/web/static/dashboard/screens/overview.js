@@ -47,7 +47,7 @@ function Verdict({ asked, workers, failed }) {
   const sums = asked.data;
   const silent = (workers ?? []).filter((each) => each.silent).length;
   const wrong = [
-    ...sums.alerts.map((each) => each.text),
+    ...sums.alerts.map((each) => each.text.replace(/\.?$/, ".")),
     ...(silent ? [`${silent} worker${silent === 1 ? " is" : "s are"} silent.`] : []),
     ...(failed ? [`${jobs(failed)} failed in the last hour.`] : []),
   ];
@@ -66,8 +66,7 @@ function Alerts({ alerts }) {
   if (!alerts.length) return null;
   return html`<section aria-labelledby="alerts"><h2 id="alerts">Alerts</h2>
     <ul class="alerts">${alerts.map((each) => html`<li key=${each.kind + each.queue + each.text}>
-      <a href=${href("jobs", "", { queue: each.queue, state: "queued" })}>${each.queue}</a> ${each.text}
-      ${each.code && html` <span class="mute">${each.code}</span>`}</li>`)}</ul>
+      ${each.text} <a href=${href("queues", each.queue)}>Look at ${each.queue}</a>${each.code && html` <span class="mute">${each.code}</span>`}</li>`)}</ul>
   </section>`;
 }
 
@@ -86,6 +85,6 @@ function Tiles({ sums, failed }) {
     <${Tile} label="dead letters" value=${count(counts.failed)} note="kept for a person" to=${href("dead")} />
     <${Tile} label="came in" value=${count(sums.in_rate)} note="last minute" />
     <${Tile} label="ended" value=${count(sums.out_rate)} note="last minute" />
-    <${Tile} label="workers" value=${count(sums.workers)} note=${`${sums.engine}, ${sums.durability}`} to=${href("workers")} />
+    <${Tile} label="workers" value=${count(sums.workers)} note=${`on ${sums.engine}`} to=${href("workers")} />
   </div>`;
 }
