@@ -233,7 +233,7 @@ PARTS = {
 
 PARTS["browsers"] = Part(
     "Browsers that watch jobs",
-    "200 jobs tell their progress once a second; 20,000 others are drained at 50 slots beside them. All on this machine.",
+    "200 jobs tell their progress once a second; 20,000 others are drained at 50 slots meanwhile. All on one machine.",
     {"rate": "jobs/s", "resident_mib": "server's RSS MiB"},
     _browsers,
 )

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.plan import (
+    ALONE,
     BARE,
     BARE_MANY,
     COROUTINES,
-    ALONE,
     DEEP,
     FREE,
     HELD,

@@ -20,7 +20,20 @@ from jobsworth.engine import Engine, Turn, Want, Where
 from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.postgres import PostgresEngine, migrate
-from jobsworth.engines.postgres.marks import EVER, EVERY, FRONT, LONGEST, MARGIN, SHARE, SLOW, WHOLE_EVERY, Bloat, Floor, Marks, _Mark
+from jobsworth.engines.postgres.marks import (
+    EVER,
+    EVERY,
+    FRONT,
+    LONGEST,
+    MARGIN,
+    SHARE,
+    SLOW,
+    WHOLE_EVERY,
+    Bloat,
+    Floor,
+    Marks,
+    _Mark,
+)
 from jobsworth.errors import BadUrl, EngineUnavailable, SchemaMismatch
 from jobsworth.job import Claim, Lease, State
 from jobsworth.lifecycle import settle

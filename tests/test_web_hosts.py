@@ -406,7 +406,8 @@ bob, ada = users.create_user("bob"), users.create_superuser("ada")
 job = names["jobs"].find_task("send").options(owner=f"user:{bob.pk}").enqueue("a").id
 with httpx.Client(transport=httpx.WSGITransport(as_servers_do(names["application"])), base_url="http://app.test") as it:
     for headers in ({}, {"cookie": "sessionid=forged"}, cookie(bob), cookie(ada)):
-        print(*[it.get(f"/background/{path}", headers=headers).status_code for path in (f"jobs/{job}/status", "api/jobs")])
+        paths = (f"/background/jobs/{job}/status", "/background/api/jobs")
+        print(*[it.get(path, headers=headers).status_code for path in paths])
     print(it.get("/elsewhere").status_code)
 """
 

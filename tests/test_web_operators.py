@@ -271,7 +271,7 @@ def test_the_catalogue_says_what_each_task_takes(client: Client) -> None:
 
 
 def test_the_catalogue_copes_with_types_that_are_not_msgspecs() -> None:
-    import datetime
+    import datetime as dt
     import pathlib
 
     import msgspec
@@ -285,13 +285,11 @@ def test_the_catalogue_copes_with_types_that_are_not_msgspecs() -> None:
     class Size(msgspec.Struct):
         width: int
 
-    def odd(
-        a: Address, s: Size, p: pathlib.Path, d: datetime.timedelta, *rest: int, u: Any = None, **more: str
-    ) -> None:
+    def odd(a: Address, s: Size, p: pathlib.Path, d: dt.timedelta, *rest: int, u: Any = None, **more: str) -> None:
         pass
 
     odd.__annotations__ = {
-        "a": Address, "s": Size, "p": pathlib.Path, "d": datetime.timedelta, "rest": int, "u": Any, "more": str
+        "a": Address, "s": Size, "p": pathlib.Path, "d": dt.timedelta, "rest": int, "u": Any, "more": str
     }  # fmt: skip
     jobs.task(odd)
     (task,) = Client(a_site(jobs)).get("/api/tasks").json()

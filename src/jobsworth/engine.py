@@ -21,6 +21,7 @@ from .errors import QueueFull
 from .job import Attempt, CancelRequest, Claim, Job, JobId, Lease, NewJob, Progress, Receipt, State, WorkerId
 from .lifecycle import Move, Settlement
 
+SILENT_AFTER = 30.0  # seconds without a heartbeat after which a worker is not counted on
 CARD_LEASES = 3  # a worker's card outlives its last pulse by this many leases
 HISTORY = 50  # attempts kept per job, the newest, beside the one that is read off the job itself
 RATE_WINDOW = 60.0  # seconds over which in_rate and out_rate are counted

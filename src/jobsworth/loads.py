@@ -10,7 +10,6 @@ import msgspec
 from .engine import QueueStatus
 from .job import State
 
-SILENT_AFTER = 30.0  # seconds without a heartbeat after which a worker is not counted on
 _SOON = 60.0  # minutes within which a backlog should be gone
 
 

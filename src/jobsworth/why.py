@@ -21,13 +21,12 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from .engine import QueueStatus, WorkerCard
+from .engine import SILENT_AFTER, QueueStatus, WorkerCard
 from .errors import EngineUnavailable
 from .job import FINAL, HELD, Job, JobId, State
 from .snapshot import error_line, moment
 from .wording import count, duration
 
-SILENT_AFTER = 30.0  # seconds without a heartbeat after which a worker is not counted on
 START = "jobsworth worker"  # how a worker is started, where nobody says better
 NOBODY = frozenset({"paused", "no-worker", "not-served", "silent", "stopping", "unknown-task"})  # would take it
 _SOON = 5.0  # seconds that a job may be ready beside a free slot before that is odd

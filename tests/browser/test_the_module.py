@@ -18,7 +18,7 @@ from servers import LOUD, required
 
 STATIC = Path(jobsworth.web.__file__).parent / "static"
 MODULE, TYPES = STATIC / "jobsworth.js", STATIC / "jobsworth.d.ts"
-TYPESCRIPT = "typescript@5.9.3"
+TYPESCRIPT = "typescript@7.0.2"
 ROOT = Path(__file__).parents[2]
 
 

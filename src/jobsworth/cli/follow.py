@@ -12,7 +12,6 @@ from jobsworth.app import Jobsworth
 from jobsworth.engine import Engine, Where
 from jobsworth.errors import JobNotFound
 from jobsworth.job import FINAL, PENDING, Job, JobId, State
-from jobsworth.loads import SILENT_AFTER
 from jobsworth.log import clean
 from jobsworth.why import NOBODY
 

@@ -13,11 +13,10 @@ import msgspec
 from cyclopts import Parameter
 
 from jobsworth.app import Jobsworth
-from jobsworth.engine import Engine, QueueStatus, WorkerCard
+from jobsworth.engine import SILENT_AFTER, Engine, QueueStatus, WorkerCard
 from jobsworth.job import HELD, State
-from jobsworth.loads import SILENT_AFTER, alerts, drains_in, minutes_left, missing_slots, running
+from jobsworth.loads import alerts, drains_in, minutes_left, missing_slots, running
 from jobsworth.log import clean
-from jobsworth.why import SILENT_AFTER
 
 from . import text
 from .options import DEFAULTS, Common, looking, name_of

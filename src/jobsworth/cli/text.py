@@ -8,7 +8,6 @@ from datetime import datetime
 
 from jobsworth.frames import user_frame as user_frame
 from jobsworth.frames import user_traceback as user_traceback
-from jobsworth.log import clean
 from jobsworth.wording import count as count
 from jobsworth.wording import duration as duration
 

@@ -5,6 +5,7 @@ It never listens where others can reach it without asking who they are.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import socket
@@ -107,9 +108,17 @@ def _server(site: Site) -> Any:
         raise ExtraMissing(
             "the dashboard needs uvicorn, which is not installed", hint="pip install 'jobsworth[dashboard]'"
         ) from exc
+
+    class Server(uvicorn.Server):
+        """Ends its streams first, so that nobody waits for those who only look on."""
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await asyncio.to_thread(site.close)
+            await super().shutdown(sockets)
+
     # No proxy headers: who is local is told by the connection. No access log: pages ask every few seconds.
     config = uvicorn.Config(
         site.asgi, log_config=None, log_level="warning", access_log=False, proxy_headers=False, server_header=False,
         timeout_graceful_shutdown=_STOP_WITHIN, lifespan="on",
     )  # fmt: skip
-    return uvicorn.Server(config)
+    return Server(config)

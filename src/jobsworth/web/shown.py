@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from jobsworth.codec import decode
-from jobsworth.engine import QueueStatus, WorkerCard
+from jobsworth.engine import SILENT_AFTER, QueueStatus, WorkerCard
 from jobsworth.errors import JobsworthError
 from jobsworth.frames import user_frame, user_traceback
 from jobsworth.job import PENDING, Job, State
-from jobsworth.loads import SILENT_AFTER, Alert, drains_in, missing_slots, running
+from jobsworth.loads import Alert, drains_in, missing_slots, running
 from jobsworth.snapshot import job_part, moment
 
 _ONLY_WHOLE = ("attempts", "result", "meta")  # left out of lists: they may be large

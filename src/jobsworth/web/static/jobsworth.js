@@ -1,4 +1,4 @@
-// See jobsworth.d.ts. One tab, the leader, reads the stream for all.
+// See jobsworth.d.ts. One tab, the leader, reads for all.
 
 const { url } = import.meta;
 const OVER = ["completed", "failed", "cancelled", "gone"];
@@ -66,7 +66,7 @@ function say(word) {
   awake();
 }
 
-// A leader speaks every 30 s, or it is frozen.
+// A leader speaks every 30 s, or is frozen.
 function awake() {
   clearTimeout(silence);
   silence = setTimeout(() => watches.size && (leads ? tell() : compete({ steal: true })), 40_000);
@@ -85,12 +85,12 @@ function plan() {
     stop?.abort();
     stop = new AbortController();
     const wants = leads ? [...wanted] : [];
-    while (wants.length) follow(wants.splice(0, 50), stop.signal); // tokens fit into a header
+    while (wants.length) follow(wants.splice(0, 50), stop.signal); // fits into a header
   }, 50);
 }
 
 async function follow(wants, signal) {
-  const jobs = new Map(wants.map(([id]) => [id, -1])); // that have not ended
+  const jobs = new Map(wants.map(([id]) => [id, -1])); // not ended yet
   const token = wants.map(([, token]) => token).filter(Boolean).join();
   let source = stream;
   let tries = 0;
@@ -117,11 +117,11 @@ async function stream(pass, jobs, token, options) {
   for (let text = "", part; !(part = await reader.read()).done; ) {
     const frames = (text + part.value).split("\n\n");
     text = frames.pop();
-    for (const frame of frames) pass(JSON.parse(frame.split(/^data: /m)[1] ?? "{}")); // {}: it lives
+    for (const frame of frames) pass(JSON.parse(frame.split(/^data: /m)[1] ?? "{}")); // {}: alive
   }
 }
 
-// Where no stream is to be had.
+// Where there is no stream.
 async function poll(pass, jobs, token, options) {
   for (const [job_id, version] of jobs) {
     try {
@@ -145,7 +145,7 @@ function told(event) {
 function lead() {
   leads = true;
   tell();
-  return new Promise(() => {}); // keeps the lock
+  return new Promise(() => {}); // for good
 }
 
 async function compete(options) {
@@ -173,7 +173,7 @@ compete({});
 
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(`
-  :host(:not([hidden])) { display: flex; flex-wrap: wrap; gap: .3em 1em }
+  :host(:not([hidden])) { display: flex; flex-wrap: wrap; gap: .3em 1em; align-items: start }
   [part=bar] { flex: 100% }
   [part=state]::first-letter { text-transform: uppercase }
   [part=message] { flex: 1 }
