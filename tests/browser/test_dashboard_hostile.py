@@ -46,7 +46,7 @@ def text(number: int, field: int) -> str:
     return PAYLOADS[(number + 29 * field) % len(PAYLOADS)]
 
 
-def a_hostile_job(number: int) -> Job:
+def ahostile_floor_job(number: int) -> Job:
     """One whose every word is a payload."""
     state, now = STATES[number % len(STATES)], time.time() - number
     field = iter(range(100))
@@ -70,10 +70,10 @@ def a_hostile_job(number: int) -> Job:
 
 
 @pytest.fixture(scope="module")
-def _hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
+def hostile_floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
     undertaker = Undertaker()
     floor = Floor(undertaker, tmp_path_factory.mktemp("hostile"), works=False)
-    stored = floor.jobs.bridge.call(lambda engine: engine.adopt([a_hostile_job(each) for each in range(len(PAYLOADS))]))
+    stored = floor.jobs.bridge.call(lambda engine: engine.adopt([ahostile_floor_job(each) for each in range(len(PAYLOADS))]))
     assert len(stored) == len(PAYLOADS) == 400
     yield floor
     floor.close()
@@ -81,9 +81,9 @@ def _hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
 
 
 @pytest.fixture
-def visit(stage: Stage, _hostile: Floor) -> Iterator[Page]:
-    _hostile.start()
-    operator = Operator(stage.browser, _hostile.server.url)
+def visit(stage: Stage, hostile_floor: Floor) -> Iterator[Page]:
+    hostile_floor.start()
+    operator = Operator(stage.browser, hostile_floor.server.url)
     page = operator.visit("#/workers")
     yield page
     is_live(page)
@@ -143,8 +143,8 @@ def test_addresses_are_no_scripts(visit: Page) -> None:
     expect(visit.get_by_text("There is no task")).to_be_visible()
 
 
-def test_workers_and_what_jobs_say_while_they_run_is_text(visit: Page, _hostile: Floor) -> None:
-    call = _hostile.jobs.bridge.call
+def test_workers_and_what_jobs_say_while_they_run_is_text(visit: Page, hostile_floor: Floor) -> None:
+    call = hostile_floor.jobs.bridge.call
     names = [f"running{number:03d}" for number in range(RUNNING)]
     wishes = [NewJob(id=name, queue="mail", task="send", args=b"{}", max_attempts=1) for name in names]
     call(lambda engine: engine.enqueue([wishes]))
