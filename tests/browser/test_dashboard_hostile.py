@@ -46,7 +46,7 @@ def text(number: int, field: int) -> str:
     return PAYLOADS[(number + 29 * field) % len(PAYLOADS)]
 
 
-def ahostile_floor_job(number: int) -> Job:
+def a_hostile_job(number: int) -> Job:
     """One whose every word is a payload."""
     state, now = STATES[number % len(STATES)], time.time() - number
     field = iter(range(100))
@@ -73,7 +73,7 @@ def ahostile_floor_job(number: int) -> Job:
 def hostile_floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
     undertaker = Undertaker()
     floor = Floor(undertaker, tmp_path_factory.mktemp("hostile"), works=False)
-    stored = floor.jobs.bridge.call(lambda engine: engine.adopt([ahostile_floor_job(each) for each in range(len(PAYLOADS))]))
+    stored = floor.jobs.bridge.call(lambda engine: engine.adopt([a_hostile_job(each) for each in range(len(PAYLOADS))]))
     assert len(stored) == len(PAYLOADS) == 400
     yield floor
     floor.close()
