@@ -136,6 +136,12 @@ def test_queues_dead_letters_and_completions_show_them_as_text(visit: Page) -> N
     expect(visit.get_by_text("jobs match").or_(visit.get_by_text("job matches")).first).to_be_visible()
 
 
+def test_the_stream_is_not_cut_by_a_text_that_ends_lines_elsewhere(visit: Page) -> None:
+    look(visit, f"#/jobs/{a_hostile_job(0).id}", "p.id")
+    visit.evaluate("new Promise((done) => setTimeout(done, 1_500))")  # that nothing goes wrong can only be waited for
+    expect(visit.locator("[data-trust]")).to_have_attribute("data-trust", "live", timeout=1)
+
+
 def test_addresses_are_no_scripts(visit: Page) -> None:
     for payload in PAYLOADS[::8]:
         visit.evaluate("(payload) => { location.hash = `#/${payload}` }", payload)

@@ -116,7 +116,8 @@ async function read(signal, arrived) {
 }
 
 function tell(frame) {
-  const [, kind, data] = /^event: (.*)\ndata: (.*)$/m.exec(frame) ?? [];
+  // Only \n ends a line here; to "." and "$" U+2028 would too, which texts may hold.
+  const [, kind, data] = /^event: ([^\n]*)\ndata: ([^\n]*)/m.exec(frame) ?? [];
   if (!kind) return;
   if (kind === "away") return void turn("away");
   const said = JSON.parse(data);
