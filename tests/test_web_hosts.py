@@ -295,15 +295,10 @@ def test_no_path_leads_out_of_the_folder(folder: Path, name: str, host: str) -> 
     assert "password" not in answer.text
 
 
-def test_the_front_is_the_dashboard_where_there_is_one(folder: Path) -> None:
+def test_the_front_is_the_dashboard(folder: Path) -> None:
     client = Client(a_site())
     assert "here" in client.get("/").text
     assert client.get("/").headers["content-type"] == "text/html; charset=utf-8"
-    (folder / "dashboard" / "index.html").unlink()
-    pages._names.cache_clear()
-    page = client.get("/").text
-    assert "/api/jobs/bulk" in page
-    assert "script" not in page
 
 
 # ── the papers ───────────────────────────────────────────────────────────────────────────────────────────────────────

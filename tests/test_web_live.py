@@ -309,6 +309,26 @@ def test_an_operator_watches_the_store_as_a_whole(house: House) -> None:
     run(story())
 
 
+def test_an_operator_watches_some_jobs_beside_the_store_as_a_whole(house: House) -> None:
+    async def story() -> None:
+        mine = house.put()
+        async with Browser(house, "/events", f"jobs={mine}&stats=true", cookie="ops") as browser:
+            await browser.frame()
+            frames = [await browser.frame() for _ in range(2)]
+        assert {frame["event"] for frame in frames if frame} == {"stats", "job.changed"}
+
+    run(story())
+
+
+def test_only_operators_are_told_of_the_store_as_a_whole(house: House) -> None:
+    async def story() -> None:
+        async with Browser(house, "/events", f"jobs={house.put()}&stats=true", cookie="ada") as browser:
+            await asyncio.wait_for(browser._parts.get(), WITHIN)
+        assert browser.status == 404
+
+    run(story())
+
+
 def test_a_browser_that_goes_is_forgotten(house: House) -> None:
     async def story() -> None:
         async with Browser(house, f"/jobs/{house.put()}/events") as browser:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from floor import Floor, Operator
 from house import House
 from stage import NewVisitor, Stage, Visitor
 
@@ -65,3 +66,40 @@ def visitors(stage: Stage, house: House) -> Iterator[NewVisitor]:
 def visitor(visitors: NewVisitor) -> Visitor:
     """Somebody with a browser."""
     return visitors()
+
+
+@pytest.fixture(scope="session")
+def _floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
+    undertaker = Undertaker()
+    floor = Floor(undertaker, tmp_path_factory.mktemp("floor"))
+    yield floor
+    floor.close()
+    undertaker.dismiss()
+
+
+@pytest.fixture
+def floor(stage: Stage, _floor: Floor) -> Iterator[Floor]:
+    """The shop floor behind the dashboard: its server and its worker run. It is empty."""
+    _floor.start()
+    yield _floor
+    _floor.clear()
+
+
+@pytest.fixture
+def operators(stage: Stage, floor: Floor) -> Iterator[Callable[..., Operator]]:
+    """Make people who look at the dashboard. Options are a level, and those of a Playwright context."""
+    made: list[Operator] = []
+
+    def new(base_url: str = floor.server.url, **options: Any) -> Operator:
+        made.append(Operator(stage.browser, base_url, **options))
+        return made[-1]
+
+    yield new
+    while made:
+        made.pop().close()
+
+
+@pytest.fixture
+def operator(operators: Callable[..., Operator]) -> Operator:
+    """An admin with the dashboard."""
+    return operators()

@@ -17,7 +17,7 @@ from jobsworth.signature import describe
 
 from . import choice
 from .message import Request, Response, json_response
-from .shown import Overview, QueueView, TaskView, WorkerView, counts, queue_view, worker_view
+from .shown import Overview, QueueView, TaskView, WorkerView, You, counts, queue_view, worker_view
 
 if TYPE_CHECKING:
     from jobsworth.task import Task
@@ -33,15 +33,17 @@ async def theirs(engine: Engine, visitor: Visitor) -> list[QueueStatus]:
     return [status for status in await engine.queues() if visitor.serves(status.queue)]
 
 
-async def overview(_site: Site, request: Request) -> Response:
+async def overview(site: Site, request: Request) -> Response:
     """Whether anything is wrong, and the sums."""
+    offers = [route.path for route in site.table.routes if route.method == "GET" and route.path.startswith("/api/")]
+    you = You(name=request.visitor.called, level=request.visitor.level.name.lower(), offers=offers)
 
     async def look(engine: Engine) -> Overview:
         queues = await theirs(engine, request.visitor)
         found = alerts(queues)
         sums = counts(queues)
         return Overview(
-            well=not found, alerts=found, counts=sums, waiting=sums[State.QUEUED.value],
+            visitor=you, well=not found, alerts=found, counts=sums, waiting=sums[State.QUEUED.value],
             running=sum(map(running, queues)),
             oldest=max((each.oldest for each in queues if each.oldest is not None), default=None),
             slots=sum(each.slots for each in queues),

@@ -20,7 +20,7 @@ from jobsworth.naming import checked
 from .access import Level
 from .mailbox import Event, Mailbox, gone
 from .message import Request, Response
-from .refusal import BadRequest, CannotStream
+from .refusal import BadRequest, CannotStream, NoSuchPage
 
 if TYPE_CHECKING:
     from .hub import Hub
@@ -87,6 +87,7 @@ class Watched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     jobs: Annotated[str, msgspec.Meta(max_length=8_000, description="Ids, separated by commas.")] = ""
     owner: Annotated[str, msgspec.Meta(max_length=256, description="All jobs of this owner.")] | None = None
+    stats: Annotated[bool, msgspec.Meta(description="The queues in numbers too, for level read.")] = False
 
 
 async def job_events(site: Site, request: Request) -> Response:
@@ -105,8 +106,10 @@ async def events(site: Site, request: Request) -> Response:
         raise BadRequest(f"at most {MOST_JOBS} jobs in one stream", hint="watch an owner's jobs with ?owner=")
     if owner is not None and visitor.level < Level.READ and owner != visitor.owner:
         raise JobNotFound("not theirs")
-    everything = not ids and owner is None
+    everything = (not ids and owner is None) or request.query.stats
     if everything and visitor.level < Level.READ:
+        if ids or owner is not None:
+            raise NoSuchPage("the queues in numbers are for operators")
         raise BadRequest("which jobs?", hint="?jobs=ID,ID or ?owner=OWNER")
     visible = [job.id for job in await _found(request, ids) if visitor.may_see(job, Level.USER)]
     queues = None if visitor.queues is None else frozenset(visitor.queues)

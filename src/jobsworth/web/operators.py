@@ -12,7 +12,7 @@ from msgspec import Meta
 from jobsworth.calling import Call, call_from_value, takes_item
 from jobsworth.engine import Engine, Where
 from jobsworth.errors import BadArguments, MoveRefused, UnknownTask
-from jobsworth.handle import cancelling, run_again
+from jobsworth.handle import cancelling, run_again, why_of
 from jobsworth.job import FINAL, LIVE, JobId, State
 from jobsworth.lifecycle import REDRIVE, RUN_NOW
 from jobsworth.signature import describe
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from .site import Site
 
+_OF_OTHERS = frozenset({"crashed", "key-held"})  # findings that name jobs which may be in any queue
 Ids = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_IDS)]
 
 
@@ -107,6 +108,17 @@ async def show(site: Site, request: Request) -> Response:
     """One job whole."""
     task = site.jobs.tasks.get(request.job.task)
     return json_response(whole(request.job, describe(task.signature) if task else None))
+
+
+async def why(_site: Site, request: Request) -> Response:
+    """Why a job is not running. Who sees only some queues is told of no job that may be in another one."""
+    job_id = request.job.id
+    found = await request.ask.call(lambda engine: why_of(engine, job_id))
+    if request.visitor.queues is not None:
+        found = msgspec.structs.replace(
+            found, findings=[each for each in found.findings if each.word not in _OF_OTHERS]
+        )
+    return json_response(found)
 
 
 async def enqueue(site: Site, request: Request) -> Response:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import hashlib
-import html
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
@@ -45,23 +45,17 @@ class File(NamedTuple):
     packed: bytes | None  # with gzip, if that is worth it
 
 
-async def front(site: Site, request: Request) -> Response:
-    """The dashboard, or where there is none yet, a plain page that says what there is."""
+async def front(_site: Site, request: Request) -> Response:
+    """The dashboard."""
     if not request.path:  # mounted at /background and asked for just that: links are relative to /background/
         last = request.prefix.rstrip("/").rpartition("/")[2]
         return Response(308, {"location": f"{quote(last)}/"})
-    found = _file(FRONT)
-    if found is not None:
-        return _sent(found, request)
-    return Response(200, {"content-type": HTML}, _plain_page(site).encode())
+    return _sent(_there(FRONT), request)
 
 
 async def static(_site: Site, request: Request) -> Response:
     """A file of the package."""
-    found = _file(request.names["file"])
-    if found is None:
-        raise NoSuchPage("there is no such file")
-    response = _sent(found, request)
+    response = _sent(_there(request.names["file"]), request)
     response.headers["cross-origin-resource-policy"] = "cross-origin"  # it is the same for everybody
     return response
 
@@ -87,13 +81,11 @@ def _names() -> frozenset[str]:
     return frozenset(path.relative_to(STATIC).as_posix() for path in files)
 
 
-def _file(name: str) -> File | None:
-    if name not in _names():
-        return None
-    try:
-        return _read(name, (STATIC / name).stat().st_mtime_ns)
-    except OSError:  # it was taken away
-        return None
+def _there(name: str) -> File:
+    if name in _names():
+        with contextlib.suppress(OSError):  # it was taken away
+            return _read(name, (STATIC / name).stat().st_mtime_ns)
+    raise NoSuchPage("there is no such file")
 
 
 @functools.lru_cache(maxsize=128)
@@ -104,19 +96,3 @@ def _read(name: str, _changed: int) -> File:
     if packed is not None and len(packed) >= len(body):
         packed = None
     return File(_TYPES[suffix], f'"{hashlib.sha256(body).hexdigest()[:32]}"', body, packed)
-
-
-def _plain_page(site: Site) -> str:
-    rows = "\n".join(
-        f"<tr><td>{route.method}</td><td>{html.escape(route.path)}</td><td>{route.level.name.lower()}</td>"
-        f"<td>{html.escape(route.about)}</td></tr>"
-        for route in site.table.routes
-    )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Jobsworth</title>'
-        '<meta name="viewport" content="width=device-width"></head>\n'
-        "<body><h1>Jobsworth</h1>\n<p>This is the HTTP interface. The dashboard is not part of this installation.</p>\n"
-        '<p><a href="openapi.json">The same as an OpenAPI document</a></p>\n'
-        "<table><thead><tr><th scope=col>Method</th><th scope=col>Address</th><th scope=col>Level</th>"
-        f"<th scope=col>What it is</th></tr></thead><tbody>\n{rows}\n</tbody></table></body></html>\n"
-    )

@@ -6,6 +6,8 @@ refuses whoever may not see them, before any handler runs.
 
 from __future__ import annotations
 
+from jobsworth.why import Why
+
 from . import floor, letters, live, monitors, operators, pages, shown, users
 from .access import Level
 from .choice import Page
@@ -46,6 +48,7 @@ OPERATORS = (
     Route("POST", "/api/jobs/bulk", OPERATE, operators.bulk, "Act on many jobs.", data=operators.Bulk,
           answer=shown.Changed, raised={"delete": ADMIN}),
     Route("GET", "/api/jobs/{id}", READ, operators.show, "A job with all that is kept of it.", answer=shown.Whole),
+    Route("GET", "/api/jobs/{id}/why", READ, operators.why, "Why a job is not running.", answer=Why),
     Route("DELETE", "/api/jobs/{id}", ADMIN, operators.delete, "Delete a job.", data=operators.Nothing,
           answer=shown.Changed),
     Route("POST", "/api/jobs/{id}/cancel", OPERATE, operators.cancel, "Ask a job to stop.", data=users.Cancel,

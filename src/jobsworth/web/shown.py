@@ -10,6 +10,7 @@ import msgspec
 from jobsworth.codec import decode
 from jobsworth.engine import SILENT_AFTER, QueueStatus, WorkerCard
 from jobsworth.errors import JobsworthError
+from jobsworth.frames import user_frame, user_traceback
 from jobsworth.job import PENDING, Job, State
 from jobsworth.loads import Alert, drains_in, missing_slots, running
 from jobsworth.snapshot import job_part, moment
@@ -26,7 +27,10 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 class Whole(msgspec.Struct, frozen=True):
-    """One job with all that is kept of it. `arguments` is null if they cannot be read."""
+    """One job with all that is kept of it. `arguments` is null if they cannot be read.
+
+    Each attempt has the `place` in the user's own code where it failed; its traceback leaves the worker's frames out.
+    """
 
     job: dict[str, Any]
     arguments: Any
@@ -79,9 +83,18 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[dict[str, Any]]
 
 
+class You(msgspec.Struct, frozen=True, kw_only=True):
+    """Who looks. level: none, user, read, operate or admin. offers: the addresses under /api that can be read here."""
+
+    name: str
+    level: str
+    offers: list[str]
+
+
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """Whether anything is wrong, and the sums."""
 
+    visitor: You
     well: bool
     alerts: list[Alert]
     counts: dict[str, int]
@@ -121,7 +134,14 @@ def whole(job: Job, signature: str | None) -> Whole:
         arguments: Any = msgspec.Raw(job.args)
     except JobsworthError:
         arguments = None
-    return Whole(_all(job), arguments, signature)
+    shown = _all(job)
+    shown["attempts"] = [_attempt(each) for each in shown["attempts"]]
+    return Whole(shown, arguments, signature)
+
+
+def _attempt(shown: dict[str, Any]) -> dict[str, Any]:
+    trace = shown["traceback"]
+    return {**shown, "place": user_frame(trace), "traceback": "\n".join(user_traceback(trace)) if trace else None}
 
 
 def _all(job: Job) -> dict[str, Any]:

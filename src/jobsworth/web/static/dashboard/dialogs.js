@@ -1,0 +1,72 @@
+// Questions before something is done, each with the number of things it will be done to.
+import { Store, html, use, useEffect, useRef, useState } from "./ui.js";
+
+const asking = new Store(null);
+
+/**
+ * Ask. Gives what was typed, or null if the visitor thought better of it.
+ * @param {{title: string, text?: string, verb: string, danger?: boolean, reason?: boolean, json?: string,
+ *          rate?: boolean}} what
+ *   reason: a line may be typed; json: JSON is edited, starting with this
+ * @returns {Promise<{reason?: string, json?: string} | null>}
+ */
+export function confirm(what) {
+  return new Promise((answer) => asking.set({ ...what, answer }));
+}
+
+/** Whether a question is open. */
+export const isAsking = () => asking.value !== null;
+
+export function Dialogs() {
+  const what = use(asking);
+  return what && html`<${Question} what=${what} />`;
+}
+
+function Question({ what }) {
+  const box = useRef(null);
+  const [reason, setReason] = useState("");
+  const [json, setJson] = useState(what.json ?? "");
+  const wrong = what.json === undefined ? "" : notJson(json);
+  useEffect(() => {
+    const before = document.activeElement;
+    box.current.showModal();
+    return () => before?.focus?.();
+  }, []);
+  const end = (value) => {
+    asking.set(null);
+    what.answer(value);
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    if (!wrong) end({ reason: reason.trim() || undefined, json });
+  };
+  return html`<dialog ref=${box} aria-labelledby="question" onCancel=${() => end(null)}>
+    <form onSubmit=${submit}>
+      <h2 id="question">${what.title}</h2>
+      ${what.text && html`<p>${what.text}</p>`}
+      ${what.reason &&
+      html`<label>Reason, which handlers and people see (may be empty)
+        <input type="text" maxlength="500" value=${reason} onInput=${(event) => setReason(event.target.value)} />
+      </label>`}
+      ${what.json !== undefined &&
+      html`<label>Arguments, as JSON
+        <textarea rows="10" spellcheck=${false} aria-invalid=${String(Boolean(wrong))} aria-describedby="wrong"
+          value=${json} onInput=${(event) => setJson(event.target.value)}></textarea>
+      </label><p id="wrong" class="wrong" role="status">${wrong}</p>`}
+      <div class="buttons">
+        <button type="button" autofocus=${what.danger} onClick=${() => end(null)}>Keep as it is</button>
+        <button type="submit" class=${what.danger ? "danger" : "main"} disabled=${Boolean(wrong)}>${what.verb}</button>
+      </div>
+    </form>
+  </dialog>`;
+}
+
+/** What is wrong with a text as JSON; "" if nothing is. @param {string} text */
+export function notJson(text) {
+  try {
+    JSON.parse(text);
+    return "";
+  } catch (error) {
+    return `This is not JSON: ${error.message}`;
+  }
+}

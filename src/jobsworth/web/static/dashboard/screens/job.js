@@ -1,0 +1,132 @@
+// One job: where it stands and why, what was tried, what went in and came out, and what can be done.
+import { BASE, may, useAsked } from "../api.js";
+import { cancel, remove, retry, retryEdited } from "../actions.js";
+import { curl, pythonCall, write } from "../exact.js";
+import { HELD, LIVE, between, duration, short } from "../format.js";
+import { useKeys } from "../keys.js";
+import { beat, news, watch } from "../live.js";
+import { Answer, Badge, Copy, Folded, Heading, Progress, When } from "../parts.js";
+import { go, href } from "../router.js";
+import { actionsFor } from "../filter.js";
+import { html, use, useEffect } from "../ui.js";
+import { Attempts, Life } from "./life.js";
+
+export function Job({ place }) {
+  const asked = useAsked(`api/jobs/${encodeURIComponent(place.id)}`, use(beat));
+  useEffect(() => watch([place.id]), [place.id]);
+  return asked.data === null
+    ? html`<${Heading} title=${`Job ${short(place.id)}`} /><${Answer} asked=${asked} what="how the job stands" />`
+    : html`<${Whole} whole=${asked.data} />`;
+}
+
+function Whole({ whole }) {
+  const told = use(news).get(whole.job.id);
+  const job = told?.version > whole.job.version
+    ? { ...whole.job, status: told.status, progress: told.progress, message: told.message ?? whole.job.message } : whole.job;
+  const can = actionsFor(job.status);
+  const given = whole.arguments;
+  const act = {
+    R: () => can.retry && may("operate") && retry(job.id),
+    C: () => can.cancel && may("operate") && cancel(job.id),
+    D: async () => can.delete && may("admin") && (await remove(job.id)) && go("jobs"),
+    E: () => can.retry && may("operate") && given !== null && retryEdited(job.id, write(given)),
+  };
+  useKeys(act);
+  const button = (key, level, text, usable, danger) => may(level) && html`<button type="button" class=${danger ? "danger" : ""}
+    disabled=${!usable} onClick=${act[key]}>${text}</button>`;
+  const body = write({ task: job.task, arguments: given ?? {} }, "");
+  return html`<${Heading} title=${`${job.label || job.task} ${short(job.id)}`} beside=${html`<${Badge} state=${job.status} />`}>${job.label || job.task}<//>
+    <p class="id">${job.id}</p>
+    <div class="bar"><span class="buttons">
+      ${button("R", "operate", "Retry", can.retry)}
+      ${button("E", "operate", "Edit and retry", can.retry && given !== null)}
+      ${button("C", "operate", "Cancel", can.cancel, true)}
+      ${button("D", "admin", "Delete", can.delete, true)}
+      <${Copy} label="as curl" text=${() => curl(`${BASE}api/jobs`, body)} />
+      <${Copy} label="as Python" text=${() => pythonCall(job.task, given)} />
+      <${Copy} label="id" text=${() => job.id} />
+    </span></div>
+    <${Now} job=${job} whole=${whole} />
+    <${Why} job=${job} />
+    <${Trouble} job=${job} />
+    <div class="columns">
+      <section aria-labelledby="life"><h2 id="life">Life</h2><${Life} job=${job} /></section>
+      <section aria-labelledby="facts"><h2 id="facts">Facts</h2><${Facts} job=${job} signature=${whole.signature} /></section>
+    </div>
+    <${Attempts} job=${job} />
+    <div class="columns">
+      <${Value} id="arguments" title="Arguments" value=${given} none=${given === null ? "They cannot be read." : null} />
+      <${Value} id="result" title="Result" value=${job.result} none=${job.status === "completed" ? null : "There is none before it has completed."} />
+      ${Object.keys(job.meta ?? {}).length > 0 && html`<${Value} id="meta" title="Meta" value=${job.meta} />`}
+    </div>`;
+}
+
+/** What goes on at this moment. */
+function Now({ job, whole }) {
+  if (!HELD.includes(job.status)) return null;
+  const known = job.progress?.percent ?? (job.progress?.total ? (100 * job.progress.current) / job.progress.total : null);
+  return html`<section class="now" aria-label="Progress">
+    <${Progress} progress=${job.progress} label="progress" />
+    <p>${job.message ?? "It has not said how far it is."}</p>
+    <p class="mute">since <${When} at=${job.started_at} />${eta(whole.eta, job, known)}</p>
+  </section>`;
+}
+
+/** When it may be done, and from what that is known. */
+function eta(told, job, percent) {
+  if (told) {
+    const basis = told.basis === "history" ? `from ${told.runs} earlier runs` : "if it goes on as it went so far";
+    return ` · done in about ${duration(told.seconds)}, likely ${duration(told.low)} to ${duration(told.high)}, ${basis}`;
+  }
+  const been = (Date.now() - Date.parse(job.started_at)) / 1000;
+  if (!(percent >= 5 && percent < 100 && been > 1)) return "";
+  return ` · done in about ${duration((been * (100 - percent)) / percent)}, if it goes on as it went so far`;
+}
+
+/** Why it does not run, in the server's words. */
+function Why({ job }) {
+  const asked = useAsked(LIVE.includes(job.status) ? `api/jobs/${encodeURIComponent(job.id)}/why` : null, use(beat));
+  const runs = HELD.includes(job.status);
+  const findings = (asked.data?.findings ?? []).filter((each) => !runs || each.word === "worker-lost");
+  if (asked.data?.state !== job.status || !findings.length) return null;
+  return html`<section aria-labelledby="why"><h2 id="why">${runs ? "Its worker is lost" : "Why it is not running"}</h2>
+    <ul class="alerts">${findings.map((each) => html`<li key=${each.word} data-why=${each.word}>
+      <strong>${each.text}</strong>; ${each.do}</li>`)}</ul></section>`;
+}
+
+/** What went wrong last: the user's own line first. */
+function Trouble({ job }) {
+  if (!job.error || job.status === "completed") return null;
+  const last = [...job.attempts].reverse().find((each) => each.error);
+  return html`<section class="trouble" aria-labelledby="trouble">
+    <h2 id="trouble">${job.status === "failed" ? "Why it was given up" : "What went wrong last"}</h2>
+    ${last?.place && html`<p class="place"><code>${last.place}</code></p>`}
+    <p><strong>${job.error.type}</strong> ${job.error.message} <span class="chip">${job.error.reason}</span></p>
+    ${last?.traceback && html`<${Folded} title="Traceback"><pre tabindex="0">${last.traceback}</pre><//>`}
+  </section>`;
+}
+
+function Facts({ job, signature }) {
+  const ran = between(job.started_at, job.finished_at);
+  const facts = [
+    ["Task", html`<a href=${href("jobs", "", { task: job.task })}>${job.task}</a>`], ["Signature", signature && html`<code>${signature}</code>`],
+    ["Queue", html`<a href=${href("queues", job.queue)}>${job.queue}</a>`], ["Priority", job.priority],
+    ["Attempt", `${job.attempt} of ${job.max_attempts}`], ["Errors", job.errors || null], ["Crashes", job.crashes || null],
+    ["Owner", job.owner && html`<a href=${href("jobs", "", { owner: job.owner })}>${job.owner}</a>`],
+    ["Tags", job.tags.length > 0 && job.tags.map((tag) => html`<a key=${tag} class="chip" href=${href("jobs", "", { tag })}>${tag}</a>`)],
+    ["Key", job.key], ["Worker", job.worker], ["Timeout", job.timeout !== null && job.timeout !== undefined ? duration(Number(job.timeout)) : null],
+    ["Last run took", ran !== null ? duration(ran) : null], ["Expires", job.expires_at && html`<${When} at=${job.expires_at} />`],
+    ["Cancelled because", job.cancel_reason], ["Version", job.version],
+  ];
+  return html`<dl>${facts.filter(([, value]) => value !== null && value !== undefined && value !== false && value !== "").map(([name, value]) =>
+    html`<div key=${name}><dt>${name}</dt><dd>${value instanceof Object ? value : String(value)}</dd></div>`)}</dl>`;
+}
+
+/** A value as JSON, digit for digit. */
+function Value({ id, title, value, none }) {
+  const text = write(value);
+  const missing = none && (value === null || value === undefined);
+  return html`<section aria-labelledby=${id}><div class="heading"><h2 id=${id}>${title}</h2>
+    ${!missing && html`<${Copy} label=${title.toLowerCase()} text=${() => text} />`}</div>
+    ${missing ? html`<p class="mute">${none}</p>` : html`<pre class="json" tabindex="0" role="group" aria-label=${title}>${text}</pre>`}</section>`;
+}

@@ -1,0 +1,175 @@
+"""Texts that would like to be scripts, in every field that a job, a worker or a queue has, on every screen.
+
+They are written into the store past everything that would refuse them. Whatever the page did with one of them, a
+dialog, a request to another host or a word of the browser's policy, is heard by the operator and fails the test.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from corpus import PAYLOADS
+from floor import Floor, Operator, is_live
+from playwright.sync_api import Page, expect
+from stage import Stage
+
+from jobsworth.engine import Pulse, Want, WorkerCard
+from jobsworth.job import Attempt, Claim, Failure, Job, NewJob, Progress, State
+from undertaker import Undertaker
+
+STATES = (State.FAILED, State.COMPLETED, State.CANCELLED, State.SCHEDULED, State.QUEUED)
+RUNNING = 40
+# Of the jobs that are looked at one by one. With 4 every payload is still seen on that screen, not in every field.
+STEP = 1 if os.environ.get("JOBSWORTH_FIRE") == "long" else 4
+
+# Goes to the screens of these jobs, one after another, each as soon as the one before is there with its traceback.
+WALK = """async (jobs) => {
+  let seen = 0
+  for (const job of jobs) {
+    location.hash = `#/jobs/${job}`
+    const there = () => document.querySelector("p.id")?.textContent === job
+    for (let waited = 0; !there() && waited < 10_000; waited += 5) await new Promise((done) => setTimeout(done, 5))
+    document.querySelector("summary")?.click()
+    await new Promise((done) => setTimeout(done, 5))
+    seen += there()
+  }
+  return seen
+}"""
+
+
+def text(number: int, field: int) -> str:
+    """Every field of a job holds another payload, and over all jobs every field holds each."""
+    return PAYLOADS[(number + 29 * field) % len(PAYLOADS)]
+
+
+def a_hostile_job(number: int) -> Job:
+    """One whose every word is a payload."""
+    state, now = STATES[number % len(STATES)], time.time() - number
+    field = iter(range(100))
+
+    def bad() -> str:
+        return text(number, next(field))
+
+    error = Failure(bad(), bad(), bad(), f'Traceback\n  File "{bad()}", line 1, in {bad()}\n    {bad()}\n')
+    ended = state not in (State.SCHEDULED, State.QUEUED)
+    value = {bad(): [bad(), {bad(): bad()}], "type": "img", "props": {"src": "x", "onerror": bad()}}
+    return Job(
+        id=f"hostile{number:05d}", queue=bad(), task=bad(), state=state, args=msgspec.json.encode(value), attempt=1,
+        max_attempts=2, key=bad(), owner=bad(), label=bad(), tags=(bad(), bad()),
+        meta=msgspec.json.encode({bad(): bad()}),
+        created_at=now, updated_at=now, run_at=now + 9_000, started_at=now if ended else None,
+        finished_at=now if ended else None, worker=bad(), progress=Progress(1, 2, 50, bad()),
+        result=msgspec.json.encode(value) if state is State.COMPLETED else None,
+        failure=None if state is State.COMPLETED else error, cancel_reason=bad(), cancel_requested=True,
+        attempts=(Attempt(1, bad(), now, now, bad(), error),),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def hostile_floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
+    undertaker = Undertaker()
+    floor = Floor(undertaker, tmp_path_factory.mktemp("hostile"), works=False)
+    stored = floor.jobs.bridge.call(lambda engine: engine.adopt([a_hostile_job(each) for each in range(len(PAYLOADS))]))
+    assert len(stored) == len(PAYLOADS) == 400
+    yield floor
+    floor.close()
+    undertaker.dismiss()
+
+
+@pytest.fixture
+def visit(stage: Stage, hostile_floor: Floor) -> Iterator[Page]:
+    hostile_floor.start()
+    operator = Operator(stage.browser, hostile_floor.server.url)
+    page = operator.visit("#/workers")
+    yield page
+    is_live(page)
+    operator.close()
+
+
+def look(page: Page, place: str, selector: str) -> None:
+    page.evaluate("(place) => { location.hash = place }", place)
+    expect(page.locator(selector).first).to_be_visible()
+
+
+def shows(page: Page, payload: str) -> bool:
+    """Whether the page shows a text as text. Spaces and signs without a width are the browser's own business."""
+    bare = "(text) => text.replace(/[\\s\\u2028\\ufeff\\u0001-\\u0008]/g, '')"
+    return page.evaluate(f"(payload) => ({bare})(document.body.textContent).includes(({bare})(payload))", payload)
+
+
+def test_lists_show_them_as_text(visit: Page) -> None:
+    for beyond in range(0, len(PAYLOADS), 50):
+        newest = len(PAYLOADS) - 1 - beyond
+        look(visit, f"#/jobs?beyond={beyond}", f"[data-row=hostile{newest:05d}]")
+        for number in range(newest, newest - 50, -5):
+            assert shows(visit, text(number, 15)), text(number, 15)  # its label
+
+
+def test_every_job_shows_them_as_text(visit: Page) -> None:
+    for number in range(0, len(PAYLOADS), 40):
+        jobs = [f"hostile{each:05d}" for each in range(number + 40 - STEP, number - 1, -STEP)]
+        assert visit.evaluate(WALK, jobs) == len(jobs)
+        expect(visit.get_by_role("heading", name="Why it was given up")).to_be_visible()
+        for field in (0, 1, 2, 11, 12, 13, 14, 15, 16, 17, 20, 22):
+            assert shows(visit, text(number, field)), text(number, field)
+
+
+def test_queues_dead_letters_and_completions_show_them_as_text(visit: Page) -> None:
+    look(visit, "#/queues", "[data-row]")
+    expect(visit.locator("[data-row]")).to_have_count(len(PAYLOADS), timeout=10_000)
+    look(visit, "#/dead", ".group")
+    for summary in visit.locator(".group summary").all()[:20]:
+        summary.click()
+    look(visit, "#/", ".alerts li")
+    look(visit, "#/jobs", "[data-row]")
+    box = visit.get_by_role("combobox", name="Filter")
+    for qualifier in ("queue:", "tag:", "owner:", "task:"):
+        box.fill("")
+        box.press_sequentially(qualifier)
+        visit.keyboard.press("ArrowDown")
+    box.fill(PAYLOADS[0])
+    visit.keyboard.press("Enter")
+    expect(visit.get_by_text("jobs match").or_(visit.get_by_text("job matches")).first).to_be_visible()
+
+
+def test_the_stream_is_not_cut_by_a_text_that_ends_lines_elsewhere(visit: Page) -> None:
+    look(visit, f"#/jobs/{a_hostile_job(0).id}", "p.id")
+    visit.evaluate("new Promise((done) => setTimeout(done, 1_500))")  # that nothing goes wrong can only be waited for
+    expect(visit.locator("[data-trust]")).to_have_attribute("data-trust", "live", timeout=1)
+
+
+def test_addresses_are_no_scripts(visit: Page) -> None:
+    for payload in PAYLOADS[::8]:
+        visit.evaluate("(payload) => { location.hash = `#/${payload}` }", payload)
+        visit.evaluate("(payload) => { location.hash = `#/tasks/${encodeURIComponent(payload)}` }", payload)
+    expect(visit.get_by_text("There is no task")).to_be_visible()
+
+
+def test_workers_and_what_jobs_say_while_they_run_is_text(visit: Page, hostile_floor: Floor) -> None:
+    call = hostile_floor.jobs.bridge.call
+    names = [f"running{number:03d}" for number in range(RUNNING)]
+    wishes = [NewJob(id=name, queue="mail", task="send", args=b"{}", max_attempts=1) for name in names]
+    call(lambda engine: engine.enqueue([wishes]))
+    want = [Want("mail", RUNNING, ("send",))]
+    claims: list[Claim] = call(lambda engine: engine.turn(PAYLOADS[0], [], want, lease=3_600)).claims
+    assert len(claims) == RUNNING
+    look(visit, "#/jobs?state=running", "[data-row]")
+    expect(visit.locator("[data-row]")).to_have_count(RUNNING)
+    for begin in range(0, len(PAYLOADS), RUNNING):
+        said = PAYLOADS[begin : begin + RUNNING]
+        pulses = [Pulse(claim.lease, Progress(1, 2, 50, each)) for claim, each in zip(claims, said, strict=True)]
+        card = WorkerCard(
+            id=PAYLOADS[begin], host=PAYLOADS[begin + 1], version=PAYLOADS[begin + 2],
+            queues={PAYLOADS[begin + 3]: 3}, tasks=(PAYLOADS[begin + 4],),
+        )  # fmt: skip
+        call(lambda engine, card=card, pulses=pulses: engine.pulse(card, pulses, lease=3_600))
+        visit.wait_for_function(
+            "(last) => [...document.querySelectorAll('td.says')].some((it) => it.textContent.includes(last))",
+            arg=said[-1].strip()[:8],
+        )
+    look(visit, "#/workers", "[data-row]")
+    expect(visit.locator("[data-row]")).to_have_count(len(PAYLOADS) // RUNNING)
