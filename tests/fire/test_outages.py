@@ -362,7 +362,8 @@ def test_work_goes_on_soon_after_a_question_was_swallowed_just_before_the_networ
             acked.add(handle.id)
             started = until(lambda: [e.at for e in read_ledger(crew.folder) if e.id == handle.id], 30)[0]  # noqa: B023
             found, _ = refused.result(NOTICED)
-            assert isinstance(found, EngineUnavailable)
+            if not isinstance(found, EngineUnavailable):  # it was not the one that was swallowed: then it is stored
+                acked.add(found.id)
             if max(time.monotonic(), started) - healed > BACK:
                 late.append((trial, started - healed, time.monotonic() - healed))
     for app in (far, caller):

@@ -7,17 +7,16 @@ import signal
 from collections import Counter
 
 import pytest
-from crew import LONG, Crew, later
+from crew import EVERYWHERE, LONG, Crew, later, name_of
 
 from jobsworth import State
 from jobsworth.job import FINAL
 from waiting import until
 
 STRIKES = 60 if LONG else 6  # then what is left is finished
-EVERYWHERE = [pytest.param(None, id="sqlite"), "postgres", "redis"]  # one word more for each engine
 
 
-@pytest.mark.parametrize("url", EVERYWHERE, indirect=True)
+@EVERYWHERE
 @pytest.mark.timeout(900 if LONG else 240)
 def test_the_history_of_a_storm_is_right(crew: Crew, seed: int) -> None:
     """Delays, expiries, keys, retries, snoozes, cancels, pauses, redrives; kill -9 and SIGSTOP. The checker judges."""
@@ -28,8 +27,8 @@ def test_the_history_of_a_storm_is_right(crew: Crew, seed: int) -> None:
     random.shuffle(strikes)
     for strike in strikes:
         later(random.uniform(0.2, 0.5))
-        name = until(lambda: {job.worker for job in crew.jobs.find(task="cancellable", state="running")}, 20).pop()
-        assert name is not None
+        held = until(lambda: {job.worker for job in crew.jobs.find(task="cancellable", state="running")}, 20)
+        name = name_of(held.pop())
         if strike == "kill":
             crew.kill(workers[name])
             workers[name] = crew.worker(name=name)

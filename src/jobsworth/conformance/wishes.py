@@ -170,6 +170,11 @@ class Wishes(Hall):
         assert (first, third) == ([Receipt("a")], [Receipt("b")])
         assert isinstance(second, QueueFull)
 
+    def test_a_wish_that_creates_nothing_asks_for_no_room(self, door: Door) -> None:
+        door.add()
+        wishes = [new_job(id="a"), new_job(id="a", max_size=1)]
+        assert door.enqueue(*wishes) == [Receipt("a"), Receipt("a", created=False)]
+
     def test_scheduled_jobs_take_room_and_running_or_ended_ones_do_not(self, door: Door) -> None:
         for state in (State.COMPLETED, State.FAILED, State.CANCELLED, State.RUNNING, State.CANCELLING):
             door.bring(state)

@@ -172,8 +172,11 @@ BEGIN
     IF limited THEN
         FOR v_room IN
             SELECT wish.queue, min(wish.max_size) AS size
-              FROM json_to_recordset(wishes::json) AS wish (id text, queue text, max_size bigint, failure text)
-             WHERE wish.max_size IS NOT NULL AND wish.failure IS NULL AND wish.id = ANY (v_new) GROUP BY wish.queue
+              FROM ROWS FROM (json_to_recordset(wishes::json) AS (id text, queue text, max_size bigint, failure text))
+                   WITH ORDINALITY AS wish (id, queue, max_size, failure, place)
+             WHERE wish.max_size IS NOT NULL AND wish.failure IS NULL AND wish.id = ANY (v_new)
+               AND wish.place <> ALL (v_places)  -- an id that is named twice was made by one of the two
+             GROUP BY wish.queue
         LOOP
             IF (SELECT count(*) FROM (SELECT FROM @jobs WHERE state = 0 AND queue = v_room.queue LIMIT v_room.size + 1) AS a)
              + (SELECT count(*) FROM (SELECT FROM @jobs WHERE state = 1 AND crashes = 0 AND queue = v_room.queue
