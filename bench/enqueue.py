@@ -18,7 +18,7 @@ from typing import Any
 from bench import sample, servers, slow_disk
 from bench.limits import insert
 from bench.noop import arguments
-from bench.plan import BARE, BARE_MANY, COROUTINES, OURS, OURS_MANY, THREADS
+from bench.plan import BARE, BARE_MANY, COROUTINES, OURS, OURS_MANY, STORED, THREADS
 from bench.sample import Answer, Broken, Surroundings
 
 BLOCK = 25  # singles in a row before the other has its turn
@@ -48,7 +48,7 @@ def enqueue(given: argparse.Namespace) -> Answer:
     noop.enqueue(**arguments(next(numbers)))  # both are open now
     around, own = Surroundings(given.patience), time.process_time()
     beside = (BARE, BARE_MANY) if bare is not None else ()
-    spent = dict.fromkeys((OURS, OURS_MANY, THREADS, COROUTINES, *beside), 0.0)
+    spent = dict.fromkeys((*STORED, *beside), 0.0)
 
     def calls(many: int) -> list[dict[str, Any]]:
         return [arguments(next(numbers)) for _ in range(many)]

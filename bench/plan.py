@@ -29,6 +29,11 @@ class Part:
     samples: Callable[[bool], list[Sample]]
     store: str = "sqlite"
     most: int = 1_000  # rounds it is taken in: once is enough for what takes a quarter of an hour
+    rows: tuple[str, ...] = ()  # of the table, where its one sample measures several in turns
+
+    def who(self, quick: bool) -> set[str]:
+        """Everybody who has a row in its table."""
+        return set(self.rows) or {sample.who for sample in self.samples(quick)}
 
 
 def row(system: str, profile: str, slots: int) -> str:
@@ -178,6 +183,7 @@ IDLE, WAL = "jobsworth worker, 4 slots", "enqueueing and draining at full speed 
 ALONE, WATCHED = "nobody looks on", "1,000 browsers look on, 100 of them never read"
 HELD, FREE = "one transaction open all the time", "none open"
 MEMORY = "jobsworth, 70 bytes of arguments and result"
+STORED = (OURS, OURS_MANY, THREADS, COROUTINES)
 
 PARTS = {
     "drain": Part(
@@ -203,12 +209,14 @@ PARTS = {
         "From one process, in turns with bare inserts into a plain table with one index (rows made beforehand).",
         {"rate": "jobs/s", "each_us": "µs each"},
         _enqueue("enqueue"),
+        rows=(BARE, BARE_MANY, *STORED),
     ),
     "slow-enqueue": Part(
         f"The same on a slower disk, simulated: every fsync takes {SLOW_DISK_MS:.0f} ms longer",
         "Where commits wait for the disk, what surrounds them costs nothing, and sharing them pays.",
         {"rate": "jobs/s", "each_us": "µs each"},
         _slow_enqueue,
+        rows=(BARE, BARE_MANY, *STORED),
     ),
     "latency": Part(
         "From enqueue's return to the handler's start, on an idle system",
@@ -236,6 +244,7 @@ PARTS["browsers"] = Part(
     "200 jobs tell their progress once a second; 20,000 others are drained at 50 slots meanwhile. All on one machine.",
     {"rate": "jobs/s", "resident_mib": "server's RSS MiB"},
     _browsers,
+    rows=(ALONE, WATCHED),
 )
 
 
@@ -249,7 +258,7 @@ def _on_server(store: str, wanted: list[tuple[str, str, int, int]]) -> dict[str,
     parts = {f"{store}-{name}": replace(PARTS[name], samples=made, store=store) for name, made in samples.items()}
     enqueue, idle = f"{store}-enqueue", f"{store}-idle"
     calls = "From one process; a caller makes its next call when the last one has returned."
-    parts[enqueue] = replace(parts[enqueue], title="Storing jobs", note=calls)
+    parts[enqueue] = replace(parts[enqueue], title="Storing jobs", note=calls, rows=STORED)
     idling = "CPU over 30 s, in percent of one core; what it asks its server, counted over another 30 s."
     asked = {"cpu_percent": "CPU %", "server_percent": "server's CPU %", "queries": "queries/s"}
     asked["resident_mib"] = "RSS MiB"
@@ -266,6 +275,7 @@ PARTS["postgres-snapshot"] = Part(
     _snapshot,
     "postgres",
     most=1,
+    rows=(HELD, FREE),
 )
 PARTS["redis-memory"] = Part(
     "Memory of Redis per job",
