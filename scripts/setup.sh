@@ -16,7 +16,7 @@ case $what in
     dev)   sources=pyproject.toml;                          set -- --editable . --group dev ;;
     demo)  sources=pyproject.toml;                          set -- --editable '.[photos]' ;;
     bench) sources='pyproject.toml bench/requirements.txt bench/install_apart.sh bench/apart/*'
-           set -- --editable . --requirement bench/requirements.txt ;;
+           set -- --editable ".[dashboard]" --requirement bench/requirements.txt ;;
     *)     say "setup: \"$what\" is not one of dev, demo, bench"; exit 2 ;;
 esac
 
