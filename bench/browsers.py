@@ -1,6 +1,6 @@
 """Measure what many browsers that watch jobs cost the jobs, and the server that they are connected to.
 
-    python -m bench.browsers --browsers 1000 --deaf 100 --watched 200 --jobs 20000 --home DIR
+    python -m bench.browsers --browsers 1000 --deaf 100 --watched 200 --jobs 150000 --home DIR
 
 The watched jobs run all the time and say once a second how far they are. Beside them a queue is drained, first with
 nobody looking on, then with all the browsers; the server's memory is looked at before and after.
