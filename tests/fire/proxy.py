@@ -36,6 +36,7 @@ class Proxy:
         self._left: dict[Direction, int] = {}
         self._live: dict[asyncio.Task[None], bool] = {}  # each connection, and whether it ends with a reset
         self._stranded: set[asyncio.Task[None]] = set()
+        self._servers: dict[asyncio.Task[None], socket.socket] = {}  # each connection's far end
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -82,6 +83,10 @@ class Proxy:
         """Nothing comes through the live connections any more, ever, not even their end. New ones are as they were."""
         self._do(lambda: self._stranded.update(self._live))
 
+    def bury(self) -> None:
+        """The server gives up the stranded connections, as its keepalive would some day; their clients hear nothing."""
+        self._do(self._bury)
+
     def reset(self) -> None:
         """Reset the live connections (RST, to both sides). What happens to new ones stays as it is."""
         self._do(lambda: self._end_all(reset=True))
@@ -121,6 +126,11 @@ class Proxy:
             self._live[task] = reset
             task.cancel()
 
+    def _bury(self) -> None:
+        for task in self._stranded & self._servers.keys():
+            with contextlib.suppress(OSError):  # it has ended there already
+                self._servers[task].shutdown(socket.SHUT_RDWR)
+
     async def _listen(self) -> None:
         with self._listener, contextlib.suppress(asyncio.CancelledError):
             while True:
@@ -140,6 +150,7 @@ class Proxy:
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._may_pass(me, "to_server")
             await self._loop.sock_connect(server, self._target)
+            self._servers[me] = server
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pump(me, client, server, "to_server"))
                 both.create_task(self._pump(me, server, client, "to_client"))
@@ -147,6 +158,7 @@ class Proxy:
             self._live[me] = True
         finally:
             reset = self._live.pop(me)
+            self._servers.pop(me, None)
             self._stranded.discard(me)
             for each in (client, server):
                 _end(each, reset)

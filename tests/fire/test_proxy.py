@@ -201,6 +201,33 @@ def test_a_black_hole_tells_nobody_of_a_reset(proxy: Proxy, client: socket.socke
     until(lambda: echo.ends == ["reset"])
 
 
+def test_a_stranded_connection_is_silent_for_ever_and_new_ones_pass(proxy: Proxy, client: socket.socket) -> None:
+    assert ask(client, b"one") == b"one"
+    proxy.black_hole()
+    client.sendall(b"two")
+    proxy.strand()
+    proxy.pass_through()
+    with connect(proxy) as other:
+        assert ask(other, b"three") == b"three"
+    assert nothing_comes(client)
+
+
+def test_a_buried_connection_ends_for_the_server_and_not_for_its_client(
+    proxy: Proxy, client: socket.socket, echo: Echo
+) -> None:
+    assert ask(client, b"one") == b"one"
+    with connect(proxy) as other:
+        assert ask(other, b"two") == b"two"
+        proxy.strand()
+        with connect(proxy) as third:
+            assert ask(third, b"three") == b"three"
+            proxy.bury()
+            until(lambda: echo.ends == ["closed"] * 2)
+            assert nothing_comes(client)
+            assert nothing_comes(other)
+            assert ask(third, b"four") == b"four"
+
+
 def test_a_server_that_is_not_there_resets() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         nobody = listener.getsockname()[1]
