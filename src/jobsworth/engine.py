@@ -20,6 +20,7 @@ import msgspec
 from .errors import QueueFull
 from .job import Attempt, CancelRequest, Claim, Job, JobId, Lease, NewJob, Progress, Receipt, State, WorkerId
 from .lifecycle import Move, Settlement
+from .statistics import Statistics
 
 CARD_LEASES = 3  # a worker's card outlives its last pulse by this many leases
 HISTORY = 50  # attempts kept per job, the newest, beside the one that is read off the job itself
@@ -258,12 +259,22 @@ class Engine(Protocol):
         """Workers whose card has not run out."""
         ...
 
+    async def statistics(
+        self, since: float, step: float = 60.0, *, queue: str | None = None, task: str | None = None
+    ) -> Statistics:
+        """How runs ended and how long they took, of the last `since` seconds, in spans of `step` seconds.
+
+        Each ending that turn() or completing() wrote is counted once, in the same transaction; refused ones are not.
+        Minutes are kept for two days, hours for thirty; older spans are therefore an hour long at least.
+        """
+        ...
+
     async def sign_off(self, worker: WorkerId) -> None:
         """Remove a worker's card at a clean shutdown."""
         ...
 
     async def upkeep(self) -> None:
-        """The engine's own housekeeping: forget cards that ran out, checkpoints. Cheap; called every few seconds."""
+        """The engine's own housekeeping: forget cards that ran out, pack statistics. Cheap; called about once a minute."""
         ...
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .charts import Charts
 from .endings import Endings
 from .houses import Houses
 from .leases import Leases
@@ -11,5 +12,5 @@ from .turns import Turns
 from .wishes import Wishes
 
 
-class EngineContract(Wishes, Turns, Endings, Leases, Moves, Looks, Houses):
+class EngineContract(Wishes, Turns, Endings, Leases, Moves, Looks, Houses, Charts):
     """Subclass it, provide an `engine` fixture, and pytest asks your engine for every promise."""

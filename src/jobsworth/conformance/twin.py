@@ -20,6 +20,7 @@ from jobsworth.job import HELD, Claim, Failure, Lease, NewJob, Progress, State
 from jobsworth.lifecycle import CANCEL, REDRIVE, RUN_NOW, Move, settle
 from jobsworth.outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped, Succeeded
 from jobsworth.retry import Retry
+from jobsworth.statistics import Tally
 
 from .door import finish
 
@@ -287,6 +288,7 @@ class Twins(RuleBasedStateMachine):
         self.same(lambda twin, _: twin.count(Where()))
         for brief in (False, True):
             self.same(lambda twin, _, brief=brief: twin.queues(brief=brief), self.by_name)  # type: ignore[misc]
+        self.same(lambda twin, _: twin.statistics(3600.0), lambda told: to_microseconds(told.tallies))
         self.same(lambda twin, _: twin.workers(), lambda cards: sorted(cards, key=lambda card: card.id))
 
 
@@ -298,6 +300,11 @@ def job_of(claim: Claim) -> str:
 def without_lease(claim: Claim) -> Claim:
     """Fences are each engine's own numbers; whose job it is must agree."""
     return replace(claim, lease=Lease(claim.lease.job_id, 0))
+
+
+def to_microseconds(tallies: list[Tally]) -> list[Tally]:
+    """Sums of times may differ behind that."""
+    return [replace(tally, busy=round(tally.busy, 6)) for tally in tallies]
 
 
 def heard(answer: Any) -> Any:

@@ -47,9 +47,11 @@ from jobsworth.job import (
     WorkerId,
 )
 from jobsworth.lifecycle import Move, Settlement, cancelled, refuse_held
+from jobsworth.statistics import Statistics
 
 from . import figures
-from .table import Row, Table, as_claim
+from .table import Row, Table, as_claim, born
+from .tallies import Tallies
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class MemoryEngine:
         self._fences = count(1)
         self._paused: dict[str, bool] = {}
         self._cards: dict[WorkerId, _Card] = {}
+        self._tallies = Tallies()
 
     async def open(self) -> None:
         """Nothing to connect to."""
@@ -122,7 +125,7 @@ class MemoryEngine:
         if full is not None:
             return full
         for new in fresh.values():
-            self._table.add(_born(new, now))
+            self._table.add(born(new, now))
         return receipts
 
     def _full(self, fresh: Iterable[NewJob]) -> QueueFull | None:
@@ -187,6 +190,7 @@ class MemoryEngine:
             return False
         job = row.job
         target = ending.if_cancelling if job.state is State.CANCELLING else ending.target
+        self._tallies.count(job, ending.outcome, target, now)
         if ending.outcome != "succeeded":
             row.remember(ending.outcome, now, ending.failure)
         attempt = job.attempt - ending.refund
@@ -362,6 +366,13 @@ class MemoryEngine:
             cards = [replace(kept.card, beat=max(0.0, now - kept.at)) for kept in live]
             return sorted(cards, key=lambda card: card.id)
 
+    async def statistics(
+        self, since: float, step: float = 60.0, *, queue: str | None = None, task: str | None = None
+    ) -> Statistics:
+        with self._lock:
+            now = self._clock()
+            return Statistics(now=now, tallies=self._tallies.spans(now, since, step, queue, task))
+
     async def sign_off(self, worker: WorkerId) -> None:
         with self._lock:
             self._cards.pop(worker, None)
@@ -370,6 +381,7 @@ class MemoryEngine:
         with self._lock:
             now = self._clock()
             self._cards = {worker: kept for worker, kept in self._cards.items() if kept.until > now}
+            self._tallies.tidy(now)
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
         return self._bell.listen(ring)
@@ -384,17 +396,3 @@ class MemoryEngine:
     async def doctor(self) -> list[tuple[str, str, str]]:
         text = "jobs live in this process's memory: nothing survives it, and no other process sees them"
         return [("warn", "durability", text)]
-
-
-def _born(new: NewJob, now: float) -> Job:
-    """A wish come true. A moment the user named goes before a delay; to expire in so many seconds, before a moment."""
-    dead = new.failure is not None
-    due = max(now, now + new.delay if new.run_at is None else new.run_at)
-    return Job(
-        id=new.id, queue=new.queue, task=new.task, args=new.args,
-        state=State.FAILED if dead else State.SCHEDULED if due > now else State.QUEUED,
-        priority=new.priority, max_attempts=new.max_attempts, key=new.key, owner=new.owner, label=new.label,
-        tags=new.tags, meta=new.meta, timeout=new.timeout, created_at=now, updated_at=now, run_at=due,
-        finished_at=now if dead else None,
-        expires_at=new.expires_at if new.expires is None else now + new.expires, failure=new.failure,
-    )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from jobsworth.engine import HISTORY, Where, kept_attempts
-from jobsworth.job import HELD, LIVE, Attempt, Claim, Failure, Job, JobId, Lease, State, WorkerId
+from jobsworth.job import HELD, LIVE, Attempt, Claim, Failure, Job, JobId, Lease, NewJob, State, WorkerId
 
 
 @dataclass(slots=True)
@@ -156,6 +156,20 @@ class Table:
             del self._held[job.id]
         if job.key is not None and job.state in LIVE:
             del self._keys[job.task, job.key]
+
+
+def born(new: NewJob, now: float) -> Job:
+    """A wish come true. A moment the user named goes before a delay; to expire in so many seconds, before a moment."""
+    dead = new.failure is not None
+    due = max(now, now + new.delay if new.run_at is None else new.run_at)
+    return Job(
+        id=new.id, queue=new.queue, task=new.task, args=new.args,
+        state=State.FAILED if dead else State.SCHEDULED if due > now else State.QUEUED,
+        priority=new.priority, max_attempts=new.max_attempts, key=new.key, owner=new.owner, label=new.label,
+        tags=new.tags, meta=new.meta, timeout=new.timeout, created_at=now, updated_at=now, run_at=due,
+        finished_at=now if dead else None,
+        expires_at=new.expires_at if new.expires is None else now + new.expires, failure=new.failure,
+    )  # fmt: skip
 
 
 def as_claim(row: Row, *, loser: WorkerId | None = None, expired: bool = False) -> Claim:

@@ -19,7 +19,8 @@ from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, S
 from ...errors import QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
-from . import adopt, desk, doctor, figures, intake, life, migrate
+from ...statistics import Statistics
+from . import adopt, desk, doctor, figures, intake, life, migrate, tallies
 from .completing import Loans, completing
 from .enlist import enlist
 from .keeper import Keeper
@@ -178,6 +179,13 @@ class SqliteEngine:
         with self._store.reading() as connection:
             return desk.workers(connection, self._clock())
 
+    async def statistics(
+        self, since: float, step: float = 60.0, *, queue: str | None = None, task: str | None = None
+    ) -> Statistics:
+        with self._store.reading() as connection:
+            now = self._clock()
+            return Statistics(now=now, tallies=tallies.spans(connection, now, since, step, queue, task))
+
     async def sign_off(self, worker: WorkerId) -> None:
         with self._store.writing(durable=False) as connection:
             connection.execute("DELETE FROM jobsworth_workers WHERE id = ?", (worker,))
@@ -186,9 +194,11 @@ class SqliteEngine:
         now = self._clock()
         with self._store.glancing() as connection:
             gone = connection.execute("SELECT 1 FROM jobsworth_workers WHERE gone_at <= ?", (now,)).fetchone()
-        if gone is not None:
+            due = tallies.due(connection, now)
+        if gone is not None or due:
             with self._store.writing(durable=False) as connection:
                 connection.execute("DELETE FROM jobsworth_workers WHERE gone_at <= ?", (now,))
+                tallies.tidy(connection, now)
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
         stop = self._bell.listen(ring)

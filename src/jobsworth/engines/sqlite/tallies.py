@@ -1,0 +1,109 @@
+"""How runs ended: counted by the statement that ends them, packed when their minute is over, read for charts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from ... import statistics
+from ...statistics import BOUNDS, COMPLETED, HOUR, MINUTE, Entry, Key, Sum, Tally
+from .batch import numbers
+
+MINUTES_AT_ONCE = 120  # minutes packed, or folded, by one tidy(): what is left waits for the next
+# Those of a column that are longer than a bound lie in the next bucket at least.
+_BUCKET = "CASE" + "".join(f" WHEN {{0}} < {bound!r} THEN {place}" for place, bound in enumerate(BOUNDS))
+_BUCKET += f" ELSE {len(BOUNDS)} END"
+_RUN, _WAIT = _BUCKET.format("coalesce(?2 - started_at, 0)"), _BUCKET.format("coalesce(started_at - run_at, 0)")
+_INTO = "INSERT INTO jobsworth_cells (minute, queue, task, ending, run, wait, runs, busy)"
+_OR_ADD = " ON CONFLICT DO UPDATE SET runs = runs + excluded.runs, busy = busy + excluded.busy"
+# CROSS JOIN: the rows are found by the numbers, not the numbers by the rows.
+COUNT_COMPLETED = (
+    f"{_INTO} SELECT ?3, queue, task, {COMPLETED}, {_RUN} AS run, {_WAIT} AS wait, count(*),"
+    " sum(max(0, coalesce(?2 - started_at, 0))) FROM json_each(?1) AS each CROSS JOIN jobsworth_jobs"
+    f" WHERE seq = each.value GROUP BY queue, task, run, wait{_OR_ADD}"
+)
+COUNT = f"{_INTO} VALUES (?, ?, ?, ?, ?, ?, ?, ?){_OR_ADD}"
+CELLS = "SELECT minute, queue, task, ending, run, wait, runs, busy FROM jobsworth_cells WHERE minute >= ? AND minute < ?"
+OVER = "SELECT DISTINCT minute FROM jobsworth_cells WHERE minute < ? ORDER BY minute LIMIT ?"
+ENTRIES = "SELECT minute, length, queue, task, totals FROM jobsworth_statistics WHERE length = ? AND minute >= ?"
+OLD = "SELECT DISTINCT minute FROM jobsworth_statistics WHERE length = ? AND minute < ? ORDER BY minute LIMIT ?"
+ONE = "SELECT totals FROM jobsworth_statistics WHERE minute = ? AND length = ? AND queue = ? AND task = ?"
+KEEP = "INSERT OR REPLACE INTO jobsworth_statistics (minute, length, queue, task, totals) VALUES (?, ?, ?, ?, ?)"
+
+
+def count_completed(connection: sqlite3.Connection, seqs: Iterable[int], now: float) -> None:
+    """These jobs have just been written down as completed, each by a run of its own."""
+    connection.execute(COUNT_COMPLETED, (numbers(seqs), now, statistics.minute_of(now)))
+
+
+def count(
+    connection: sqlite3.Connection,
+    queue: str,
+    task: str,
+    end: int,
+    started_at: float | None,
+    run_at: float | None,
+    now: float,
+) -> None:
+    """One run is being written down as ended."""
+    started = now if started_at is None else started_at
+    waited = 0.0 if run_at is None else started - run_at
+    connection.execute(
+        COUNT, statistics.cell(statistics.minute_of(now), queue, task, end, now - started, waited)
+    )
+
+
+def spans(
+    connection: sqlite3.Connection, now: float, since: float, step: float, queue: str | None, task: str | None
+) -> list[Tally]:
+    """What was counted, see Engine.statistics()."""
+    entries = _entries(connection, statistics.first_minute(now, since, step), queue, task)
+    return statistics.spans(entries, now, since, step)
+
+
+def _entries(connection: sqlite3.Connection, first: int, queue: str | None, task: str | None) -> Iterator[Entry]:
+    terms, values = "", []
+    for column, value in (("queue", queue), ("task", task)):
+        if value is not None:
+            terms += f" AND {column} = ?"
+            values.append(value)
+    for length in (MINUTE, HOUR):
+        for *key, totals in connection.execute(ENTRIES + terms, (length, first, *values)):
+            yield (*key, statistics.unpacked(totals))  # type: ignore[misc]
+    cells = connection.execute(CELLS + terms, (first, 1 << 62, *values))
+    for key, total in statistics.totals(cells).items():
+        yield (*key, total)
+
+
+def due(connection: sqlite3.Connection, now: float) -> bool:
+    """True if there is something to tidy up."""
+    return any(connection.execute(sql, values).fetchone() for sql, values in (
+        (OVER, (statistics.minute_of(now), 1)),
+        (OLD, (MINUTE, statistics.fold_before(now), 1)),
+        (OLD, (HOUR, statistics.drop_before(now), 1)),
+    ))  # fmt: skip
+
+
+def tidy(connection: sqlite3.Connection, now: float) -> None:
+    """Pack the minutes that are over, fold those of long ago into hours, drop what is too old."""
+    for (minute,) in connection.execute(OVER, (statistics.minute_of(now), MINUTES_AT_ONCE)).fetchall():
+        cells = connection.execute(CELLS, (minute, minute + 1)).fetchall()
+        _add(connection, statistics.totals(cells))
+        connection.execute("DELETE FROM jobsworth_cells WHERE minute = ?", (minute,))
+    for (minute,) in connection.execute(OLD, (MINUTE, statistics.fold_before(now), MINUTES_AT_ONCE)).fetchall():
+        rows = connection.execute(f"{ENTRIES} AND minute < ?", (MINUTE, minute, minute + 1)).fetchall()
+        _add(connection, statistics.folded((*key, statistics.unpacked(totals)) for *key, totals in rows))
+        _forget(connection, MINUTE, minute + 1)
+    _forget(connection, HOUR, statistics.drop_before(now))
+
+
+def _add(connection: sqlite3.Connection, totals: dict[Key, Sum]) -> None:
+    for key, total in totals.items():
+        there = connection.execute(ONE, key).fetchone()
+        if there is not None:
+            total.add(statistics.unpacked(there[0]))
+        connection.execute(KEEP, (*key, total.packed()))
+
+
+def _forget(connection: sqlite3.Connection, length: int, before: int) -> None:
+    connection.execute("DELETE FROM jobsworth_statistics WHERE length = ? AND minute < ?", (length, before))
