@@ -274,7 +274,7 @@ class Engine(Protocol):
         ...
 
     async def upkeep(self) -> None:
-        """The engine's own housekeeping: forget cards that ran out, pack statistics. Cheap; called about once a minute."""
+        """The engine's own housekeeping: forget cards that ran out, pack statistics. Cheap; called once a minute."""
         ...
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:

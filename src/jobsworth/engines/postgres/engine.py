@@ -34,7 +34,8 @@ from ...engine import (
 from ...errors import QueueFull
 from ...job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
-from . import adopt, desk, doctor, figures, intake, life, migrate
+from ...statistics import Statistics
+from . import adopt, desk, doctor, figures, intake, life, migrate, tallies
 from .completing import completing
 from .doorbell import Doorbell
 from .enlist import HOME, enlist, tables
@@ -206,12 +207,23 @@ class PostgresEngine:
     async def workers(self) -> list[WorkerCard]:
         return self._view(lambda ask: desk.workers(ask, self._now()))
 
+    async def statistics(
+        self, since: float, step: float = 60.0, *, queue: str | None = None, task: str | None = None
+    ) -> Statistics:
+        return self._view(lambda ask: tallies.told(ask, since, step, queue, task, self._now()))
+
     async def sign_off(self, worker: WorkerId) -> None:
         self._do(lambda line: self._ask(line)("DELETE FROM @workers WHERE id = %s", (worker,)))
 
     async def upkeep(self) -> None:
         gone = "DELETE FROM @workers WHERE gone_at <= (SELECT @moment(%s))"
-        self._do(lambda line: self._ask(line)(gone, (self._now(),)))
+
+        def work(line: Line) -> None:
+            self._ask(line)(gone, (self._now(),))
+            with line.transaction():
+                tallies.tidy(self._ask(line), self._now())
+
+        self._do(work)
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
         return self._doorbell.listen(ring) if self._rings else self._bell.listen(ring)

@@ -19,7 +19,8 @@ from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, T
 from ...errors import BadOption, QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
-from . import adopt, desk, doctor, figures, schema, wire
+from ...statistics import Statistics
+from . import adopt, desk, doctor, figures, schema, tallies, wire
 from .doorbell import ENDINGS, NEWS, Doorbell
 from .keys import key
 from .link import Link, Value
@@ -175,11 +176,17 @@ class RedisEngine:
     async def workers(self) -> list[WorkerCard]:
         return figures.workers(self._run)
 
+    async def statistics(
+        self, since: float, step: float = 60.0, *, queue: str | None = None, task: str | None = None
+    ) -> Statistics:
+        return tallies.told(self._run, since, step, queue, task)
+
     async def sign_off(self, worker: WorkerId) -> None:
         self._link.command("HDEL", key(self.namespace, "CARDS"), worker)
 
     async def upkeep(self) -> None:
         self._run("upkeep")
+        tallies.tidy(self._run)
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
         stop = self._bell.listen(ring)

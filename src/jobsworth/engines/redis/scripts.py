@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from importlib import resources
 
 from ...engine import CARD_LEASES
-from . import keys, record
+from . import keys, record, tallies
 
 PROMOTED = 1000  # scheduled jobs made ready per turn, so that a million due at once hold nobody up
 
 # What each script is made of, itself aside.
 _PARTS = {
     "enqueue": ("record", "index", "stand", "store"),
-    "brisk": ("record", "index", "plain", "give"),
+    "brisk": ("record", "index", "count", "plain", "give"),
     "adopt": ("record", "index", "stand", "store"),
-    "turn": ("record", "open", "index", "stand", "store", "plain", "settle", "promote", "give"),
+    "turn": ("record", "open", "index", "stand", "store", "count", "plain", "settle", "promote", "give"),
     "pulse": ("record", "open", "index", "ear"),
     "hear": ("record", "open", "ear"),
     "reclaim": ("record", "index"),
@@ -32,6 +32,8 @@ _PARTS = {
     "arrivals": ("record",),
     "workers": (),
     "upkeep": (),
+    "tell": (),
+    "pack": (),
 }
 
 _CONSTANTS: dict[str, str | int] = {
@@ -41,6 +43,7 @@ _CONSTANTS: dict[str, str | int] = {
     "PROMOTED": PROMOTED,
 }
 _VALUES = {name: f"'{value}'" if isinstance(value, str) else str(value) for name, value in _CONSTANTS.items()}
+_VALUES |= tallies.constants()
 _NAMES = re.compile(rf"\b(?:{'|'.join(_VALUES)})\b")
 _COMMENTS = re.compile(r"^\s*--.*\n|\s+--\s.*$", re.MULTILINE)
 

@@ -6,24 +6,41 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from ... import statistics
-from ...statistics import BOUNDS, COMPLETED, HOUR, MINUTE, Entry, Key, Sum, Tally
+from ...statistics import BOUNDS, COMPLETED, HOUR, MINUTE, Entry, Key, Sum, Tally, bucket
 from .batch import numbers
 
 MINUTES_AT_ONCE = 120  # minutes packed, or folded, by one tidy(): what is left waits for the next
-# Those of a column that are longer than a bound lie in the next bucket at least.
-_BUCKET = "CASE" + "".join(f" WHEN {{0}} < {bound!r} THEN {place}" for place, bound in enumerate(BOUNDS))
-_BUCKET += f" ELSE {len(BOUNDS)} END"
-_RUN, _WAIT = _BUCKET.format("coalesce(?2 - started_at, 0)"), _BUCKET.format("coalesce(started_at - run_at, 0)")
 _INTO = "INSERT INTO jobsworth_cells (minute, queue, task, ending, run, wait, runs, busy)"
 _OR_ADD = " ON CONFLICT DO UPDATE SET runs = runs + excluded.runs, busy = busy + excluded.busy"
 # CROSS JOIN: the rows are found by the numbers, not the numbers by the rows.
+_THOSE = "FROM json_each(?1) AS each CROSS JOIN jobsworth_jobs WHERE seq = each.value"
+# Jobs that end together have mostly begun together too. To look whether they fall into one cell takes a third of the
+# time that it takes to sort them into cells.
+ALIKE = (
+    "SELECT count(*), count(started_at), count(run_at), min(queue), max(queue), min(task), max(task),"
+    " ?2 - max(started_at), ?2 - min(started_at), min(started_at - run_at), max(started_at - run_at),"
+    f" sum(?2 - started_at) {_THOSE}"
+)
+
+
+def _bucket(seconds: str, low: int = 0, high: int = len(BOUNDS)) -> str:
+    """SQL for the bucket of a duration, by halving."""
+    if low == high:
+        return str(low)
+    middle = (low + high) // 2
+    below, above = _bucket(seconds, low, middle), _bucket(seconds, middle + 1, high)
+    return f"iif({seconds} < {BOUNDS[middle]!r}, {below}, {above})"
+
+
 COUNT_COMPLETED = (
-    f"{_INTO} SELECT ?3, queue, task, {COMPLETED}, {_RUN} AS run, {_WAIT} AS wait, count(*),"
-    " sum(max(0, coalesce(?2 - started_at, 0))) FROM json_each(?1) AS each CROSS JOIN jobsworth_jobs"
-    f" WHERE seq = each.value GROUP BY queue, task, run, wait{_OR_ADD}"
+    f"{_INTO} SELECT ?3, queue, task, {COMPLETED}, {_bucket('coalesce(?2 - started_at, 0)')} AS run,"
+    f" {_bucket('coalesce(started_at - run_at, 0)')} AS wait, count(*), sum(max(0, coalesce(?2 - started_at, 0)))"
+    f" {_THOSE} GROUP BY queue, task, run, wait{_OR_ADD}"
 )
 COUNT = f"{_INTO} VALUES (?, ?, ?, ?, ?, ?, ?, ?){_OR_ADD}"
-CELLS = "SELECT minute, queue, task, ending, run, wait, runs, busy FROM jobsworth_cells WHERE minute >= ? AND minute < ?"
+CELLS = (
+    "SELECT minute, queue, task, ending, run, wait, runs, busy FROM jobsworth_cells WHERE minute >= ? AND minute < ?"
+)
 OVER = "SELECT DISTINCT minute FROM jobsworth_cells WHERE minute < ? ORDER BY minute LIMIT ?"
 ENTRIES = "SELECT minute, length, queue, task, totals FROM jobsworth_statistics WHERE length = ? AND minute >= ?"
 OLD = "SELECT DISTINCT minute FROM jobsworth_statistics WHERE length = ? AND minute < ? ORDER BY minute LIMIT ?"
@@ -33,7 +50,16 @@ KEEP = "INSERT OR REPLACE INTO jobsworth_statistics (minute, length, queue, task
 
 def count_completed(connection: sqlite3.Connection, seqs: Iterable[int], now: float) -> None:
     """These jobs have just been written down as completed, each by a run of its own."""
-    connection.execute(COUNT_COMPLETED, (numbers(seqs), now, statistics.minute_of(now)))
+    those, minute = numbers(seqs), statistics.minute_of(now)
+    (runs, begun, due, queue, last_queue, task, last_task, shortest, longest, least, most, busy) = connection.execute(
+        ALIKE, (those, now)
+    ).fetchone()
+    if runs == begun == due and queue == last_queue and task == last_task and shortest >= 0:
+        run, wait = bucket(shortest), bucket(least)
+        if bucket(longest) == run and bucket(most) == wait:
+            connection.execute(COUNT, (minute, queue, task, COMPLETED, run, wait, runs, busy))
+            return
+    connection.execute(COUNT_COMPLETED, (those, now, minute))
 
 
 def count(
@@ -48,9 +74,7 @@ def count(
     """One run is being written down as ended."""
     started = now if started_at is None else started_at
     waited = 0.0 if run_at is None else started - run_at
-    connection.execute(
-        COUNT, statistics.cell(statistics.minute_of(now), queue, task, end, now - started, waited)
-    )
+    connection.execute(COUNT, statistics.cell(statistics.minute_of(now), queue, task, end, now - started, waited))
 
 
 def spans(

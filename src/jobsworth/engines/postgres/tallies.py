@@ -1,0 +1,78 @@
+"""How runs ended: counted by @settle, packed when their minute is over, read for charts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ... import statistics
+from ...statistics import HOUR, MINUTE, Entry, Key, Statistics, Sum
+from .desk import Ask
+from .rows import text
+
+MINUTES_AT_ONCE = 120  # minutes folded by one tidy(): what is left waits for the next
+NOW = "SELECT @moment(%s)"
+# Cells are read and taken out by one worker at a time; whoever finds another at it has nothing to do.
+ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('@cells', 0))"
+CELLS = (
+    "SELECT minute, queue, task, ending, run, wait, sum(runs)::bigint, sum(busy) FROM {} WHERE {}"
+    " GROUP BY 1, 2, 3, 4, 5, 6"
+)
+OVER = f"WITH gone AS (DELETE FROM @cells WHERE minute < %s RETURNING *) {CELLS.format('gone', 'true')}"
+ENTRIES = "SELECT minute, length, queue, task, totals FROM @statistics WHERE length = %s AND minute >= %s"
+THERE = "SELECT minute, length, queue, task, totals FROM @statistics WHERE length = %s AND minute = ANY (%s::integer[])"
+OLD = (
+    "DELETE FROM @statistics WHERE length = %s AND minute IN (SELECT DISTINCT minute FROM @statistics"
+    " WHERE length = %s AND minute < %s ORDER BY minute LIMIT %s) RETURNING minute, length, queue, task, totals"
+)
+KEEP = (
+    "INSERT INTO @statistics (minute, length, queue, task, totals)"
+    " SELECT * FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::text[], %s::text[])"
+    " ON CONFLICT (length, minute, queue, task) DO UPDATE SET totals = excluded.totals"
+)
+DROP = "DELETE FROM @statistics WHERE length = %s AND minute < %s"
+
+
+def told(
+    ask: Ask, since: float, step: float, queue: str | None, task: str | None, test_now: float | None
+) -> Statistics:
+    """See Engine.statistics()."""
+    (now,) = ask(NOW, (test_now,)).fetchone() or (0.0,)
+    entries = _entries(ask, statistics.first_minute(now, since, step), queue, task)
+    return Statistics(now=now, tallies=statistics.spans(entries, now, since, step))
+
+
+def _entries(ask: Ask, first: int, queue: str | None, task: str | None) -> Iterator[Entry]:
+    terms, values = "", []
+    for column, value in (("queue", queue), ("task", task)):
+        if value is not None:
+            terms += f" AND {column} = %s"
+            values.append(text(value))
+    for length in (MINUTE, HOUR):
+        for *key, totals in ask(ENTRIES + terms, (length, first, *values)).fetchall():
+            yield (*key, statistics.unpacked(totals))  # type: ignore[misc]
+    cells = ask(CELLS.format("@cells", f"minute >= %s{terms}"), (first, *values)).fetchall()
+    for key, total in statistics.totals(cells).items():
+        yield (*key, total)
+
+
+def tidy(ask: Ask, test_now: float | None) -> None:
+    """Pack the minutes that are over, fold those of long ago into hours, drop what is too old. Needs a transaction."""
+    (alone,) = ask(ALONE).fetchone() or (False,)
+    if not alone:
+        return
+    (now,) = ask(NOW, (test_now,)).fetchone() or (0.0,)
+    _add(ask, MINUTE, statistics.totals(ask(OVER, (statistics.minute_of(now),)).fetchall()))
+    old = ask(OLD, (MINUTE, MINUTE, statistics.fold_before(now), MINUTES_AT_ONCE)).fetchall()
+    _add(ask, HOUR, statistics.folded((*key, statistics.unpacked(totals)) for *key, totals in old))
+    ask(DROP, (HOUR, statistics.drop_before(now)))
+
+
+def _add(ask: Ask, length: int, totals: dict[Key, Sum]) -> None:
+    if not totals:
+        return
+    for *key, there in ask(THERE, (length, sorted({key[0] for key in totals}))).fetchall():
+        total = totals.get(tuple(key))  # type: ignore[arg-type]
+        if total is not None:
+            total.add(statistics.unpacked(there))
+    rows = [(*key, total.packed().decode()) for key, total in totals.items()]
+    ask(KEEP, [list(column) for column in zip(*rows, strict=True)])
