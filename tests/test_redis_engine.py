@@ -150,8 +150,8 @@ def test_deleting_every_job_leaves_nothing_of_them_behind(engine: RedisEngine) -
     assert finish(engine.delete(Where(limit=None))) == 302
     finish(engine.upkeep())
     left = {key.partition(":")[2] for key in keys(engine)}
-    # The page that is being written on stays listed.
-    assert left <= {"seq", "fence", "schema", "books"}
+    # The page that is being written on stays listed. How runs ended is known longer than the jobs are.
+    assert {key for key in left if not key.startswith(("cells", "minutes"))} <= {"seq", "fence", "schema", "books"}
 
 
 def test_large_arguments_are_not_rewritten_by_claims_and_endings(engine: RedisEngine) -> None:

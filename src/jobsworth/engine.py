@@ -20,7 +20,7 @@ import msgspec
 from .errors import QueueFull
 from .job import Attempt, CancelRequest, Claim, Job, JobId, Lease, NewJob, Progress, Receipt, State, WorkerId
 from .lifecycle import Move, Settlement
-from .statistics import Statistics
+from .statistics import Statistics, Sum, look
 
 CARD_LEASES = 3  # a worker's card outlives its last pulse by this many leases
 HISTORY = 50  # attempts kept per job, the newest, beside the one that is read off the job itself
@@ -265,7 +265,7 @@ class Engine(Protocol):
         """How runs ended and how long they took, of the last `since` seconds, in spans of `step` seconds.
 
         Each ending that turn() or completing() wrote is counted once, in the same transaction; refused ones are not.
-        Minutes are kept for two days, hours for thirty; older spans are therefore an hour long at least.
+        Levels are what upkeep() was told. Minutes are kept for two days, hours for thirty; older spans are therefore an hour long at least.
         """
         ...
 
@@ -273,8 +273,11 @@ class Engine(Protocol):
         """Remove a worker's card at a clean shutdown."""
         ...
 
-    async def upkeep(self) -> None:
-        """The engine's own housekeeping: forget cards that ran out, pack statistics. Cheap; called once a minute."""
+    async def upkeep(self, seen: Sequence[QueueStatus] = ()) -> None:
+        """The engine's own housekeeping: forget cards that ran out, pack statistics. Cheap; called about once a minute.
+
+        seen: queues that were just looked at. Once a minute and queue it is noted how full they stand.
+        """
         ...
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
@@ -296,6 +299,13 @@ class Engine(Protocol):
     async def doctor(self) -> list[tuple[str, str, str]]:
         """Findings as (level, subject, text); level is ok, warn or error. Prints the durability achieved."""
         ...
+
+
+def looks_at(seen: Iterable[QueueStatus]) -> dict[str, Sum]:
+    """What is noted of queues that were looked at, by name."""
+    return {
+        status.queue: look(status.in_rate, status.counts.get(State.QUEUED, 0), status.oldest) for status in seen
+    }  # fmt: skip
 
 
 def kept_attempts(job: Job) -> tuple[Attempt, ...]:

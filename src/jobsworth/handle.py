@@ -13,9 +13,11 @@ from .errors import LONGEST_WAIT, BadOption, JobCancelled, JobFailed, JobNotFoun
 from .job import FINAL, HELD, Job, JobId, Progress, State, storable
 from .lifecycle import CANCEL, REDRIVE, RUN_NOW, Move
 from .snapshot import error_line, snapshot
+from .statistics import Eta, expected
 
 R_co = TypeVar("R_co", covariant=True)
 ACTIVE_SHOWN = 100  # ids of running jobs named in a snapshot
+RECENT = 7 * 86_400.0  # seconds: runs of a task longer ago say little of how long it takes now
 Reader = Callable[[bytes], Any]
 
 
@@ -69,6 +71,17 @@ class JobHandle(Generic[R_co]):
     async def astatus(self) -> dict[str, Any]:
         """The async twin of status."""
         return await self._bridge.acall(self._status)
+
+    def eta(self) -> Eta | None:
+        """When its run may be done, going by its progress or else by earlier runs of its task; None if nobody can tell.
+
+        Raises JobNotFound (E301).
+        """
+        return self._bridge.call(self._eta)
+
+    async def aeta(self) -> Eta | None:
+        """The async twin of eta."""
+        return await self._bridge.acall(self._eta)
 
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until the job has ended, whichever way. Raises WaitTimeout (E304) after `timeout` seconds."""
@@ -124,6 +137,9 @@ class JobHandle(Generic[R_co]):
     async def _status(self, engine: Engine) -> dict[str, Any]:
         return await status_of(engine, await self._read_anew(engine))
 
+    async def _eta(self, engine: Engine) -> Eta | None:
+        return await eta_of(engine, await self._read_anew(engine))
+
     async def _move(self, engine: Engine, move: Move) -> list[JobId]:
         moved = await engine.move(Where(ids=(self.id,)), move)
         if not moved:
@@ -176,6 +192,13 @@ async def status_of(engine: Engine, job: Job, *, accepted: bool = True) -> dict[
     held = Where(queue=job.queue, states=tuple(HELD), limit=ACTIVE_SHOWN, newest_first=False)
     active = [each.id for each in await engine.find(held)]
     return snapshot(job, queue, active, accepted=accepted)
+
+
+async def eta_of(engine: Engine, job: Job) -> Eta | None:
+    """When a job's run may be done; None if it does not run, or nobody can tell."""
+    if job.state is not State.RUNNING:
+        return None
+    return expected(job, await engine.statistics(RECENT, RECENT, queue=job.queue, task=job.task))
 
 
 def cancelling(reason: str | None, grace: float | None = None) -> Move:

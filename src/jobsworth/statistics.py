@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from .job import State
+from .job import Job, Progress, State
 
 # Seconds: bucket b of a histogram holds what is at least BOUNDS[b - 1] and less than BOUNDS[b]. Engines have them
 # written into their scripts and migrations, so what is stored depends on them.
@@ -26,6 +26,7 @@ BUCKETS = len(BOUNDS) + 1
 ENDS = ("completed", "retried", "failed", "cancelled", "crashed", "put_back")  # stored by their place here
 COMPLETED, RETRIED, FAILED, CANCELLED, CRASHED, PUT_BACK = range(len(ENDS))
 NO_RUN = -1  # in a cell: its run time is not counted, only those that completed are
+QUEUE = ""  # in the place of a task: what was seen of the queue as a whole
 MINUTE, HOUR, DAY = 1, 60, 1440  # in minutes
 KEEP_MINUTES = 2 * DAY
 KEEP_HOURS = 30 * DAY
@@ -60,11 +61,31 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     wait: tuple[int, ...] = (0,) * BUCKETS
 
 
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """How full one queue stood within one span of time, as upkeep saw it once a minute.
+
+    in_rate: jobs per minute that came, on average. waiting: queued jobs, on average. most_waiting: at most.
+    oldest:  seconds the longest-waiting of them had been ready, at most.
+    """
+
+    queue: str
+    at: float
+    seconds: float
+    in_rate: float = 0.0
+    waiting: float = 0.0
+    most_waiting: int = 0
+    oldest: float = 0.0
+
+
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine counted. `now` is its clock's moment; tallies are ordered by when they began, queue and task."""
+    """What an engine counted. `now` is its clock's moment. Both lists are ordered by when the spans began, then by name.
+
+    levels have gaps where no worker was there to look, and are empty when one task is asked for.
+    """
 
     now: float
     tallies: list[Tally] = []
+    levels: list[Level] = []
 
 
 class Eta(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,12 +123,17 @@ def end_of(outcome: str, target: State) -> int:
 
 @dataclass(slots=True)
 class Sum:
-    """What is added up of one task in one span."""
+    """What is added up of one task in one span; or, under the name QUEUE, what was seen of its queue."""
 
     ends: list[int] = field(default_factory=lambda: [0] * len(ENDS))
     busy: float = 0.0
     run: list[int] = field(default_factory=lambda: [0] * BUCKETS)
     wait: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    looks: int = 0
+    came: int = 0  # jobs per minute, of all looks together
+    waited: int = 0  # queued jobs, of all looks together
+    most: int = 0
+    oldest: float = 0.0
 
     def count(self, end: int, run: int, wait: int, runs: int, busy: float) -> None:
         """Add a cell: so many runs that ended alike."""
@@ -118,18 +144,23 @@ class Sum:
             self.run[run] += runs
 
     def add(self, other: Sum) -> None:
-        """Add another span of the same task."""
+        """Add another span of the same task or queue."""
         self.busy += other.busy
+        self.looks += other.looks
+        self.came += other.came
+        self.waited += other.waited
+        self.most, self.oldest = max(self.most, other.most), max(self.oldest, other.oldest)
         for mine, theirs in ((self.ends, other.ends), (self.run, other.run), (self.wait, other.wait)):
             for place, number in enumerate(theirs):
                 mine[place] += number
 
     def packed(self) -> bytes:
-        """As few bytes as are still JSON: [ends, busy, [bucket, runs, bucket, runs...], the same of the waits]."""
-        return _to_json((self.ends, self.busy, _sparse(self.run), _sparse(self.wait)))
+        """Few bytes of JSON: [ends, busy, [bucket, runs, bucket, runs...], the same of the waits, what was seen]."""
+        seen = (self.looks, self.came, self.waited, self.most, self.oldest) if self.looks else ()
+        return _to_json((self.ends, self.busy, _sparse(self.run), _sparse(self.wait), seen))
 
 
-_Packed = tuple[list[int], float, list[int], list[int]]
+_Packed = tuple[list[int], float, list[int], list[int], list[float]]
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder(_Packed).decode
 
@@ -138,7 +169,10 @@ def unpacked(data: bytes | str) -> Sum:
     """What packed() made. Damaged data counts as nothing: a chart with a gap is better than none."""
     total = Sum()
     try:
-        ends, total.busy, runs, waits = _from_json(data)
+        ends, total.busy, runs, waits, seen = _from_json(data)
+        if seen:
+            *numbers, total.oldest = seen
+            total.looks, total.came, total.waited, total.most = map(int, numbers)
         for end, number in zip(range(len(ENDS)), ends, strict=True):
             total.ends[end] = number
         for counts, pairs in ((total.run, runs), (total.wait, waits)):
@@ -157,6 +191,11 @@ def cell(minute: int, queue: str, task: str, end: int, took: float, waited: floa
     """The cell of one run, for engines that count in Python."""
     run = bucket(took) if end == COMPLETED else NO_RUN
     return minute, queue, task, end, run, bucket(waited), 1, max(0.0, took)
+
+
+def look(in_rate: int, waiting: int, oldest: float | None) -> Sum:
+    """What is seen of a queue at one look."""
+    return Sum(looks=1, came=in_rate, waited=waiting, most=waiting, oldest=oldest or 0.0)
 
 
 Key = tuple[int, int, str, str]  # the minute it began, its length in minutes, queue, task
@@ -216,7 +255,7 @@ def _start(now: float, since: float, width: int) -> int:
     return minute - minute % width
 
 
-def spans(entries: Iterable[Entry], now: float, since: float, step: float) -> list[Tally]:
+def told(entries: Iterable[Entry], now: float, since: float, step: float) -> Statistics:
     """Entries added up to spans of `step` seconds, or of their own length where that is longer.
 
     Spans begin at multiples of their length; the first is the whole one that `now - since` lies in.
@@ -227,13 +266,22 @@ def spans(entries: Iterable[Entry], now: float, since: float, step: float) -> li
         begin = minute - minute % width
         if begin >= _start(now, since, width):
             found.setdefault((begin, width, queue, task), Sum()).add(total)
-    return [_tally(*key, found[key]) for key in sorted(found)]
+    tallies = [_tally(*key, found[key]) for key in sorted(found) if key[-1] != QUEUE]
+    levels = [_level(*key[:-1], found[key]) for key in sorted(found) if key[-1] == QUEUE and found[key].looks]
+    return Statistics(now=now, tallies=tallies, levels=levels)
 
 
 def _tally(minute: int, width: int, queue: str, task: str, total: Sum) -> Tally:
     return Tally(
         queue=queue, task=task, at=minute * 60.0, seconds=width * 60.0, busy=total.busy,
         run=tuple(total.run), wait=tuple(total.wait), **dict(zip(ENDS, total.ends, strict=True)),
+    )  # fmt: skip
+
+
+def _level(minute: int, width: int, queue: str, total: Sum) -> Level:
+    return Level(
+        queue=queue, at=minute * 60.0, seconds=width * 60.0, in_rate=total.came / total.looks,
+        waiting=total.waited / total.looks, most_waiting=total.most, oldest=total.oldest,
     )  # fmt: skip
 
 
@@ -313,12 +361,29 @@ def eta(elapsed: float, done: float | None, history: Sequence[int]) -> Eta | Non
     return Eta(seconds=middle - elapsed, low=low - elapsed, high=high - elapsed, basis="history", runs=runs)
 
 
-def done_part(current: float | None, total: float | None, percent: float | None) -> float | None:
-    """A progress report as a part of the way; None if it does not say."""
-    if percent is not None:
-        found = percent / 100.0
-    elif current is not None and total is not None and total > 0:
-        found = current / total
+def done_part(progress: Progress | None) -> float | None:
+    """Which part of its way a run has come, 0 to 1; None if it does not say."""
+    if progress is None:
+        return None
+    if progress.percent is not None:
+        found = progress.percent / 100.0
+    elif progress.current is not None and progress.total is not None and progress.total > 0:
+        found = progress.current / progress.total
     else:
         return None
     return min(max(found, 0.0), 1.0) if math.isfinite(found) else None
+
+
+def expected(job: Job, of_task: Statistics) -> Eta | None:
+    """When a job that runs may be done, going by what is known of its task; None for one that does not run."""
+    if job.state is not State.RUNNING or job.started_at is None:
+        return None
+    history = merged(each.run for each in of_task.tallies)
+    return eta(of_task.now - job.started_at, done_part(job.progress), history)
+
+
+def at_last_report(job: Job) -> Eta | None:
+    """The same as of the moment of its last progress report, and going by that alone: nothing else has to be known."""
+    if job.state is not State.RUNNING or job.started_at is None:
+        return None
+    return eta(job.updated_at - job.started_at, done_part(job.progress), ())

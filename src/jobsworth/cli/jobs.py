@@ -11,6 +11,7 @@ from jobsworth.errors import JobsworthError
 from jobsworth.job import FINAL, Attempt, Job, Progress, State
 from jobsworth.log import clean
 from jobsworth.snapshot import error_line
+from jobsworth.statistics import Eta, at_last_report
 
 from . import text
 from .terminal import json_text, styled
@@ -56,7 +57,7 @@ def what(job: Job, limit: int) -> str:
     """What there is to say about a job besides its state: label, progress, error."""
     parts = [job.label or ""]
     if job.state not in FINAL:
-        parts += [how_far(job.progress)]
+        parts += [how_far(job.progress), left(at_last_report(job))]
     parts += [trouble(job)]
     return clean(" · ".join(part for part in parts if part), limit)
 
@@ -83,6 +84,17 @@ def how_far(progress: Progress | None) -> str:
     return " ".join([*parts, progress.message or ""]).strip()
 
 
+def left(eta: Eta | None) -> str:
+    """about 12 s left"""
+    return "" if eta is None else f"about {text.duration(eta.seconds)} left"
+
+
+def expectation(eta: Eta) -> str:
+    """about 12 s left (4 s to 25 s), going by 120 earlier runs"""
+    basis = "its progress" if eta.basis == "progress" else text.count(eta.runs, "earlier run")
+    return f"{left(eta)} ({text.duration(eta.low)} to {text.duration(eta.high)}), going by {basis}"
+
+
 def line(job: Job) -> str:
     """A job in one line, for what is followed without a terminal."""
     more = what(job, 200)
@@ -104,10 +116,10 @@ def failed_attempt(job: Job, attempt: Attempt) -> list[str]:
     return lines
 
 
-def whole(job: Job) -> list[str]:
+def whole(job: Job, eta: Eta | None = None) -> list[str]:
     """Everything a person may want to know of one job."""
     now = time.time()
-    lines = [*_headline(job), "", *_facts(job, now), "", *_timeline(job, now)]
+    lines = [*_headline(job), *([f"  {expectation(eta)}"] if eta else []), "", *_facts(job, now), "", *_timeline(job, now)]
     for name, data in (("arguments", job.args), ("result", job.result), ("meta", job.meta)):
         if data is not None:
             lines += _value(name, data)

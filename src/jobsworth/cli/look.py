@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from cyclopts import Parameter
 
 from jobsworth.codec import decode
 from jobsworth.errors import BadOption, JobsworthError
-from jobsworth.handle import status_of
+from jobsworth.handle import eta_of, status_of
 from jobsworth.job import FINAL, Job, State
 from jobsworth.log import clean
 from jobsworth.snapshot import job_part
@@ -98,11 +99,12 @@ def show(job_id: Annotated[str, Parameter(name="id")], /, *, common: Common = DE
     """
     with looking(common) as store:
         job = find_job(store, job_id)
+        eta = store.bridge.call(lambda engine: eta_of(engine, job))
         if common.json:
             snapshot = store.bridge.call(lambda engine: status_of(engine, job))
-            put_json({**snapshot, "arguments": readable(job.args)})
+            put_json({**snapshot, "arguments": readable(job.args), "eta": eta and msgspec.to_builtins(eta)})
         else:
-            for line in show_jobs.whole(job):
+            for line in show_jobs.whole(job, eta):
                 put(line)
     return 0
 

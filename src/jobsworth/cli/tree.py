@@ -33,6 +33,7 @@ COMMANDS: tuple[tuple[str, str, Group], ...] = (
     ("show", "look:show", ASKING),
     ("watch", "look:watch", ASKING),
     ("workers", "look:workers", ASKING),
+    ("stats", "stats:stats", ASKING),
     ("cancel", "operate:cancel", CHANGING),
     ("retry", "operate:retry", CHANGING),
     ("dead", "dead:family", CHANGING),

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from jobsworth.engine import Want
+from jobsworth.engine import QueueStatus, Want
 from jobsworth.job import Progress, State
 from jobsworth.lifecycle import REDRIVE, settle
 from jobsworth.outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped, Succeeded
-from jobsworth.statistics import ENDS, Statistics, Tally, bucket
+from jobsworth.statistics import ENDS, Level, Statistics, Tally, bucket
 
 from .door import BROKEN, LEASE, QUEUE, RETRY, TASK, Door, Hall, new_job
 
@@ -40,8 +40,8 @@ def ends(tally: Tally) -> dict[str, int]:
     return {name: getattr(tally, name) for name in ENDS if getattr(tally, name)}
 
 
-def upkeep(door: Door) -> None:
-    door.run(door.engine.upkeep())
+def upkeep(door: Door, *seen: QueueStatus) -> None:
+    door.run(door.engine.upkeep(seen))
 
 
 def to_the_minute(door: Door) -> None:
@@ -261,6 +261,33 @@ class Charts(Hall):
         door.clock.advance(0.2 * DAY)
         upkeep(door)
         assert told(door, 60 * DAY).tallies == []
+
+    def test_how_full_a_queue_stands_is_noted_once_a_minute(self, door: Door) -> None:
+        to_the_minute(door)
+        start = door.clock.now
+        upkeep(door, QueueStatus(queue=QUEUE, counts={State.QUEUED: 4, State.RUNNING: 9}, in_rate=6, oldest=2.5))
+        upkeep(door, QueueStatus(queue=QUEUE, counts={State.QUEUED: 40}, in_rate=60), QueueStatus(queue="fax"))
+        door.clock.advance(60)
+        upkeep(door, QueueStatus(queue=QUEUE, in_rate=3))
+        upkeep(door)
+        first = Level(queue=QUEUE, at=start, seconds=60.0, in_rate=6.0, waiting=4.0, most_waiting=4, oldest=2.5)
+        levels = told(door).levels
+        assert levels == [
+            Level(queue="fax", at=start, seconds=60.0), first, Level(queue=QUEUE, at=start + 60, seconds=60.0, in_rate=3.0)
+        ]
+        assert told(door).tallies == []
+        assert told(door, queue="fax").levels == levels[:1]
+        assert told(door, task=TASK).levels == []
+
+    def test_looks_at_a_queue_become_a_mean_and_the_most(self, door: Door) -> None:
+        door.clock.advance(3600 - door.clock.now % 3600)
+        for waiting in (4, 10, 1):
+            upkeep(door, QueueStatus(queue=QUEUE, counts={State.QUEUED: waiting}, in_rate=waiting, oldest=waiting))
+            door.clock.advance(60)
+        door.clock.advance(3 * DAY)
+        upkeep(door)
+        [level] = told(door, 4 * DAY).levels
+        assert (level.seconds, level.in_rate, level.waiting, level.most_waiting, level.oldest) == (3600, 5, 5, 10, 10)
 
     def test_statistics_outlive_their_jobs_and_the_process(self, door: Door) -> None:
         door.end(door.take(), Succeeded(b"1"))

@@ -20,7 +20,7 @@ from jobsworth.job import HELD, Claim, Failure, Lease, NewJob, Progress, State
 from jobsworth.lifecycle import CANCEL, REDRIVE, RUN_NOW, Move, settle
 from jobsworth.outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped, Succeeded
 from jobsworth.retry import Retry
-from jobsworth.statistics import Tally
+from jobsworth.statistics import Statistics
 
 from .door import finish
 
@@ -31,6 +31,7 @@ Ending = tuple[Pair, Outcome, NewJob | None]
 Factory = Callable[[Clock], Engine]
 
 RETRY = Retry(base=4.0, jitter=False, max_crashes=3)
+SEEN = [QueueStatus(queue="mail", counts={State.QUEUED: 3}, in_rate=7, oldest=1.5)]
 REMEMBERED = 12  # claims kept to settle or pulse with, long after they went stale
 
 
@@ -272,6 +273,8 @@ class Twins(RuleBasedStateMachine):
     def chore(self, chores: tuple[str, ...]) -> None:
         if chores[0] == "sign_off":
             self.same(lambda twin, _: twin.sign_off(chores[1]))
+        elif chores[0] == "upkeep":
+            self.same(lambda twin, _: twin.upkeep(SEEN))
         else:
             for verb in chores:
                 self.same(lambda twin, _, verb=verb: getattr(twin, verb)())  # type: ignore[misc]
@@ -288,7 +291,7 @@ class Twins(RuleBasedStateMachine):
         self.same(lambda twin, _: twin.count(Where()))
         for brief in (False, True):
             self.same(lambda twin, _, brief=brief: twin.queues(brief=brief), self.by_name)  # type: ignore[misc]
-        self.same(lambda twin, _: twin.statistics(3600.0), lambda told: to_microseconds(told.tallies))
+        self.same(lambda twin, _: twin.statistics(3600.0), to_microseconds)
         self.same(lambda twin, _: twin.workers(), lambda cards: sorted(cards, key=lambda card: card.id))
 
 
@@ -302,9 +305,9 @@ def without_lease(claim: Claim) -> Claim:
     return replace(claim, lease=Lease(claim.lease.job_id, 0))
 
 
-def to_microseconds(tallies: list[Tally]) -> list[Tally]:
+def to_microseconds(told: Statistics) -> Statistics:
     """Sums of times may differ behind that."""
-    return [replace(tally, busy=round(tally.busy, 6)) for tally in tallies]
+    return replace(told, now=0.0, tallies=[replace(tally, busy=round(tally.busy, 6)) for tally in told.tallies])
 
 
 def heard(answer: Any) -> Any:

@@ -29,6 +29,7 @@ from jobsworth.engine import (
     Want,
     Where,
     WorkerCard,
+    looks_at,
 )
 from jobsworth.errors import BadOption, QueueFull
 from jobsworth.job import (
@@ -370,17 +371,17 @@ class MemoryEngine:
         self, since: float, step: float = 60.0, *, queue: str | None = None, task: str | None = None
     ) -> Statistics:
         with self._lock:
-            now = self._clock()
-            return Statistics(now=now, tallies=self._tallies.spans(now, since, step, queue, task))
+            return self._tallies.told(self._clock(), since, step, queue, task)
 
     async def sign_off(self, worker: WorkerId) -> None:
         with self._lock:
             self._cards.pop(worker, None)
 
-    async def upkeep(self) -> None:
+    async def upkeep(self, seen: Sequence[QueueStatus] = ()) -> None:
         with self._lock:
             now = self._clock()
             self._cards = {worker: kept for worker, kept in self._cards.items() if kept.until > now}
+            self._tallies.note(looks_at(seen), now)
             self._tallies.tidy(now)
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobsworth import statistics
 from jobsworth.job import Job, State
-from jobsworth.statistics import HOUR, MINUTE, Sum, Tally
+from jobsworth.statistics import HOUR, MINUTE, Statistics, Sum
 
 
 class Tallies:
@@ -29,14 +29,19 @@ class Tallies:
             total = self._entries[key] = Sum()
         return total
 
-    def spans(self, now: float, since: float, step: float, queue: str | None, task: str | None) -> list[Tally]:
-        """What was counted, see Engine.statistics()."""
+    def note(self, looks: dict[str, Sum], now: float) -> None:
+        """How full queues stand, once in every minute."""
+        for queue, seen in looks.items():
+            self._entries.setdefault((statistics.minute_of(now), MINUTE, queue, statistics.QUEUE), seen)
+
+    def told(self, now: float, since: float, step: float, queue: str | None, task: str | None) -> Statistics:
+        """See Engine.statistics()."""
         chosen = [
             (*key, total)
             for key, total in self._entries.items()
             if queue in (None, key[2]) and task in (None, key[3])
         ]  # fmt: skip
-        return statistics.spans(chosen, now, since, step)
+        return statistics.told(chosen, now, since, step)
 
     def tidy(self, now: float) -> None:
         """Fold minutes of long ago into hours, and drop what is too old."""

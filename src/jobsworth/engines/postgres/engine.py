@@ -30,6 +30,7 @@ from ...engine import (
     Want,
     Where,
     WorkerCard,
+    looks_at,
 )
 from ...errors import QueueFull
 from ...job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
@@ -46,7 +47,9 @@ from .names import DEFAULT, checked, named
 
 T = TypeVar("T")
 TRIES = 8  # of a transaction that another one was in the way of
-SIZE = "SELECT pg_total_relation_size('@jobs') + pg_total_relation_size('@attempts')"
+SIZE = "SELECT " + " + ".join(
+    f"pg_total_relation_size('@{table}')" for table in ("jobs", "attempts", "cells", "statistics")
+)
 _engines: weakref.WeakSet[PostgresEngine] = weakref.WeakSet()
 
 
@@ -215,12 +218,13 @@ class PostgresEngine:
     async def sign_off(self, worker: WorkerId) -> None:
         self._do(lambda line: self._ask(line)("DELETE FROM @workers WHERE id = %s", (worker,)))
 
-    async def upkeep(self) -> None:
+    async def upkeep(self, seen: Sequence[QueueStatus] = ()) -> None:
         gone = "DELETE FROM @workers WHERE gone_at <= (SELECT @moment(%s))"
 
         def work(line: Line) -> None:
             self._ask(line)(gone, (self._now(),))
             with line.transaction():
+                tallies.note(self._ask(line), looks_at(seen), self._now())
                 tallies.tidy(self._ask(line), self._now())
 
         self._do(work)

@@ -29,6 +29,7 @@ KEEP = (
     " SELECT * FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::text[], %s::text[])"
     " ON CONFLICT (length, minute, queue, task) DO UPDATE SET totals = excluded.totals"
 )
+NOTE = KEEP[: KEEP.index("DO UPDATE")] + "DO NOTHING"
 DROP = "DELETE FROM @statistics WHERE length = %s AND minute < %s"
 
 
@@ -36,9 +37,9 @@ def told(
     ask: Ask, since: float, step: float, queue: str | None, task: str | None, test_now: float | None
 ) -> Statistics:
     """See Engine.statistics()."""
-    (now,) = ask(NOW, (test_now,)).fetchone() or (0.0,)
+    now = _now(ask, test_now)
     entries = _entries(ask, statistics.first_minute(now, since, step), queue, task)
-    return Statistics(now=now, tallies=statistics.spans(entries, now, since, step))
+    return statistics.told(entries, now, since, step)
 
 
 def _entries(ask: Ask, first: int, queue: str | None, task: str | None) -> Iterator[Entry]:
@@ -55,12 +56,19 @@ def _entries(ask: Ask, first: int, queue: str | None, task: str | None) -> Itera
         yield (*key, total)
 
 
+def note(ask: Ask, looks: dict[str, Sum], test_now: float | None) -> None:
+    """How full queues stand, once in every minute."""
+    if looks:
+        minute = statistics.minute_of(_now(ask, test_now))
+        _write(ask, NOTE, {(minute, MINUTE, text(queue), statistics.QUEUE): seen for queue, seen in looks.items()})
+
+
 def tidy(ask: Ask, test_now: float | None) -> None:
     """Pack the minutes that are over, fold those of long ago into hours, drop what is too old. Needs a transaction."""
     (alone,) = ask(ALONE).fetchone() or (False,)
     if not alone:
         return
-    (now,) = ask(NOW, (test_now,)).fetchone() or (0.0,)
+    now = _now(ask, test_now)
     _add(ask, MINUTE, statistics.totals(ask(OVER, (statistics.minute_of(now),)).fetchall()))
     old = ask(OLD, (MINUTE, MINUTE, statistics.fold_before(now), MINUTES_AT_ONCE)).fetchall()
     _add(ask, HOUR, statistics.folded((*key, statistics.unpacked(totals)) for *key, totals in old))
@@ -74,5 +82,14 @@ def _add(ask: Ask, length: int, totals: dict[Key, Sum]) -> None:
         total = totals.get(tuple(key))  # type: ignore[arg-type]
         if total is not None:
             total.add(statistics.unpacked(there))
-    rows = [(*key, total.packed().decode()) for key, total in totals.items()]
-    ask(KEEP, [list(column) for column in zip(*rows, strict=True)])
+    _write(ask, KEEP, totals)
+
+
+def _write(ask: Ask, sql: str, totals: dict[Key, Sum]) -> None:
+    rows = [(*key, total.packed().decode()) for key, total in sorted(totals.items(), key=lambda each: each[0])]  # sorted: no deadlocks
+    ask(sql, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _now(ask: Ask, test_now: float | None) -> float:
+    (now,) = ask(NOW, (test_now,)).fetchone() or (0.0,)
+    return float(now)

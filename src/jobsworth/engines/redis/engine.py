@@ -15,7 +15,7 @@ import msgspec
 
 from ...bell import Bell
 from ...clock import Clock
-from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Turn, Want, Where, WorkerCard
+from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Turn, Want, Where, WorkerCard, looks_at
 from ...errors import BadOption, QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
@@ -184,8 +184,9 @@ class RedisEngine:
     async def sign_off(self, worker: WorkerId) -> None:
         self._link.command("HDEL", key(self.namespace, "CARDS"), worker)
 
-    async def upkeep(self) -> None:
+    async def upkeep(self, seen: Sequence[QueueStatus] = ()) -> None:
         self._run("upkeep")
+        tallies.note(self._run, looks_at(seen))
         tallies.tidy(self._run)
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:

@@ -33,7 +33,15 @@ def told(run: Run, since: float, step: float, queue: str | None, task: str | Non
     reach = math.ceil(min(max(since, 0.0) + max(step, 0.0), FOR_EVER * 60.0) / 60) + HOUR
     now, cells, packed = _tell(run, minutes=(reach, 0), hours=(reach, 0))
     entries = (each for each in _entries(cells, packed) if queue in (None, each[2]) and task in (None, each[3]))
-    return Statistics(now=now, tallies=statistics.spans(entries, now, since, step))
+    return statistics.told(entries, now, since, step)
+
+
+def note(run: Run, looks: dict[str, Sum]) -> None:
+    """How full queues stand, once in every minute."""
+    if looks:
+        now, _, _ = _tell(run)
+        for queue, seen in looks.items():  # one by one: where somebody has noted it already, nothing is done
+            _swap(run, (), {(statistics.minute_of(now), MINUTE, queue, statistics.QUEUE): seen}, {})
 
 
 def tidy(run: Run) -> None:

@@ -15,7 +15,19 @@ from pathlib import Path
 
 from ...bell import Bell
 from ...clock import Clock, system_clock
-from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, Script, Turn, Want, Where, WorkerCard
+from ...engine import (
+    Heard,
+    Pulse,
+    QueueSettings,
+    QueueStatus,
+    SchemaVersion,
+    Script,
+    Turn,
+    Want,
+    Where,
+    WorkerCard,
+    looks_at,
+)
 from ...errors import QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
@@ -183,21 +195,21 @@ class SqliteEngine:
         self, since: float, step: float = 60.0, *, queue: str | None = None, task: str | None = None
     ) -> Statistics:
         with self._store.reading() as connection:
-            now = self._clock()
-            return Statistics(now=now, tallies=tallies.spans(connection, now, since, step, queue, task))
+            return tallies.told(connection, self._clock(), since, step, queue, task)
 
     async def sign_off(self, worker: WorkerId) -> None:
         with self._store.writing(durable=False) as connection:
             connection.execute("DELETE FROM jobsworth_workers WHERE id = ?", (worker,))
 
-    async def upkeep(self) -> None:
-        now = self._clock()
+    async def upkeep(self, seen: Sequence[QueueStatus] = ()) -> None:
+        now, looks = self._clock(), looks_at(seen)
         with self._store.glancing() as connection:
             gone = connection.execute("SELECT 1 FROM jobsworth_workers WHERE gone_at <= ?", (now,)).fetchone()
-            due = tallies.due(connection, now)
+            due = tallies.due(connection, looks, now)
         if gone is not None or due:
             with self._store.writing(durable=False) as connection:
                 connection.execute("DELETE FROM jobsworth_workers WHERE gone_at <= ?", (now,))
+                tallies.note(connection, looks, now)
                 tallies.tidy(connection, now)
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from ... import statistics
-from ...statistics import BOUNDS, COMPLETED, HOUR, MINUTE, Entry, Key, Sum, Tally, bucket
+from ...statistics import BOUNDS, COMPLETED, HOUR, MINUTE, Entry, Key, Statistics, Sum, bucket
 from .batch import numbers
 
 MINUTES_AT_ONCE = 120  # minutes packed, or folded, by one tidy(): what is left waits for the next
@@ -46,6 +46,7 @@ ENTRIES = "SELECT minute, length, queue, task, totals FROM jobsworth_statistics 
 OLD = "SELECT DISTINCT minute FROM jobsworth_statistics WHERE length = ? AND minute < ? ORDER BY minute LIMIT ?"
 ONE = "SELECT totals FROM jobsworth_statistics WHERE minute = ? AND length = ? AND queue = ? AND task = ?"
 KEEP = "INSERT OR REPLACE INTO jobsworth_statistics (minute, length, queue, task, totals) VALUES (?, ?, ?, ?, ?)"
+NOTE = KEEP.replace("REPLACE", "IGNORE")
 
 
 def count_completed(connection: sqlite3.Connection, seqs: Iterable[int], now: float) -> None:
@@ -77,12 +78,12 @@ def count(
     connection.execute(COUNT, statistics.cell(statistics.minute_of(now), queue, task, end, now - started, waited))
 
 
-def spans(
+def told(
     connection: sqlite3.Connection, now: float, since: float, step: float, queue: str | None, task: str | None
-) -> list[Tally]:
-    """What was counted, see Engine.statistics()."""
+) -> Statistics:
+    """See Engine.statistics()."""
     entries = _entries(connection, statistics.first_minute(now, since, step), queue, task)
-    return statistics.spans(entries, now, since, step)
+    return statistics.told(entries, now, since, step)
 
 
 def _entries(connection: sqlite3.Connection, first: int, queue: str | None, task: str | None) -> Iterator[Entry]:
@@ -99,13 +100,26 @@ def _entries(connection: sqlite3.Connection, first: int, queue: str | None, task
         yield (*key, total)
 
 
-def due(connection: sqlite3.Connection, now: float) -> bool:
-    """True if there is something to tidy up."""
+def due(connection: sqlite3.Connection, looks: dict[str, Sum], now: float) -> bool:
+    """True if there is something to note or to tidy up."""
+    minute = statistics.minute_of(now)
+    if any(connection.execute(ONE, _place(queue, minute)).fetchone() is None for queue in looks):
+        return True
     return any(connection.execute(sql, values).fetchone() for sql, values in (
-        (OVER, (statistics.minute_of(now), 1)),
+        (OVER, (minute, 1)),
         (OLD, (MINUTE, statistics.fold_before(now), 1)),
         (OLD, (HOUR, statistics.drop_before(now), 1)),
     ))  # fmt: skip
+
+
+def _place(queue: str, minute: int) -> Key:
+    return minute, MINUTE, queue, statistics.QUEUE
+
+
+def note(connection: sqlite3.Connection, looks: dict[str, Sum], now: float) -> None:
+    """How full queues stand, once in every minute."""
+    minute = statistics.minute_of(now)
+    connection.executemany(NOTE, [(*_place(queue, minute), seen.packed()) for queue, seen in looks.items()])
 
 
 def tidy(connection: sqlite3.Connection, now: float) -> None:
