@@ -20,6 +20,7 @@ SQLITE = "tests/test_engines.py -k TestSqliteEngine"
 POSTGRES = "tests/test_postgres_engine.py -k TestPostgresEngine"
 REDIS = "tests/test_redis_engine.py -k TestRedisEngine"
 LIFE, SETTLING, SQL = "engines/sqlite/life.py", "engines/sqlite/intake.py", "engines/postgres/migrations/0001_start.sql"
+ENDS = "engines/postgres/migrations/0002_statistics.sql"
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,20 @@ MUTANTS = (
     Mutant("sqlite: paused queues are served", LIFE, "each.queue not in paused and", "", SQLITE),
     Mutant("sqlite: a full queue takes more", SETTLING, "if waiting > room:", "if waiting > room + 1:", SQLITE),
     Mutant("sqlite: a lease never runs out", LIFE, "OR lease_until <= ?", "OR lease_until <= ? - 1e9", SQLITE),
+    Mutant(
+        "sqlite: two tasks are counted as one", "engines/sqlite/tallies.py", "task == last_task and", "", SQLITE,
+    ),
+    Mutant(
+        "sqlite: statistics are lost when they are packed", "engines/sqlite/tallies.py",
+        "        _add(connection, statistics.totals(cells))\n", "", SQLITE,
+    ),
     # PostgreSQL
     Mutant(
-        "postgres: endings without a fence", SQL,
+        "postgres: endings without a fence", ENDS,
         "job.seq = ending.seq AND job.fence = ending.fence AND", "job.seq = ending.seq AND", POSTGRES,
     ),
     Mutant(
-        "postgres: failures without a fence", SQL,
+        "postgres: failures without a fence", ENDS,
         "job.seq = v_end.seq AND job.fence = v_end.fence AND", "job.seq = v_end.seq AND", POSTGRES,
     ),
     Mutant(
@@ -84,11 +92,11 @@ MUTANTS = (
         "job.seq = sign.seq AND job.fence = sign.fence AND", "job.seq = sign.seq AND", POSTGRES,
     ),
     Mutant(
-        "postgres: an ended job is ended again", SQL,
-        "AND job.state + 0 IN (2, 3)\n        RETURNING ending.place", "\n        RETURNING ending.place", POSTGRES,
+        "postgres: an ended job is ended again", ENDS,
+        "AND job.state + 0 IN (2, 3)\n            RETURNING ending.place", "\n            RETURNING ending.place", POSTGRES,
     ),
     Mutant(
-        "postgres: a request to stop is overlooked", SQL,
+        "postgres: a request to stop is overlooked", ENDS,
         "CASE WHEN v_job.state = 3 THEN v_end.if_cancelling ELSE v_end.target END", "v_end.target", POSTGRES,
     ),
     Mutant("postgres: paused queues are served", SQL, "AND known.paused", "AND false", POSTGRES),
@@ -114,6 +122,10 @@ MUTANTS = (
     Mutant(
         "redis: a request to stop is overlooked", "engines/redis/lua/settle.lua",
         "job.state == CANCELLING and ending[4] or ending[3]", "ending[3]", REDIS,
+    ),
+    Mutant(
+        "redis: two that pack count twice", "engines/redis/lua/pack.lua",
+        "~= change[3] then return 0", "~= change[3] and false then return 0", "tests/test_statistics.py -k two_that_pack",
     ),
     # the worker
     Mutant(

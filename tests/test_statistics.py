@@ -187,7 +187,7 @@ def test_an_eta_is_never_negative_and_in_order(elapsed: float, done: float | Non
         assert found.basis in ("progress", "history")
 
 
-@given(st.floats(2, 1e5), st.lists(st.floats(0.05, 1), min_size=2, max_size=2))
+@given(st.floats(2, 1e5), st.lists(st.floats(0.05, 0.999), min_size=2, max_size=2))
 def test_the_further_a_run_has_come_in_the_same_time_the_less_is_left(elapsed: float, parts: list[float]) -> None:
     behind, ahead = (eta(elapsed, done, ()) for done in sorted(parts))
     assert behind is not None
@@ -205,6 +205,10 @@ def test_a_report_that_comes_too_early_says_nothing() -> None:
     assert eta(100.0, 0.04, ()) is None
     assert eta(1.9, 0.5, ()) is None
     assert eta(100.0, None, ()) is None
+
+
+def test_a_run_that_goes_on_behind_the_end_of_its_way_is_not_about_to_end() -> None:
+    assert eta(100.0, 1.0, ()) is None
 
 
 def test_without_progress_earlier_runs_tell() -> None:

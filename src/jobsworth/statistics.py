@@ -8,6 +8,7 @@ is the same whichever engine counted. Nothing here reads a clock or a store: mom
 from __future__ import annotations
 
 import math
+import operator
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -151,8 +152,7 @@ class Sum:
         self.waited += other.waited
         self.most, self.oldest = max(self.most, other.most), max(self.oldest, other.oldest)
         for mine, theirs in ((self.ends, other.ends), (self.run, other.run), (self.wait, other.wait)):
-            for place, number in enumerate(theirs):
-                mine[place] += number
+            mine[:] = map(operator.add, mine, theirs)
 
     def packed(self) -> bytes:
         """Few bytes of JSON: [ends, busy, [bucket, runs, bucket, runs...], the same of the waits, what was seen]."""
@@ -243,7 +243,7 @@ def _hour(minute: int) -> int:
 
 def first_minute(now: float, since: float, step: float) -> int:
     """No entry that began before this minute is part of the answer."""
-    return min(_start(now, since, width) for width in (_width(step, MINUTE), _width(step, HOUR)))
+    return min(_start(now, since, _width(step, length)) for length in (MINUTE, HOUR))
 
 
 def _width(step: float, length: int) -> int:
@@ -260,12 +260,17 @@ def told(entries: Iterable[Entry], now: float, since: float, step: float) -> Sta
 
     Spans begin at multiples of their length; the first is the whole one that `now - since` lies in.
     """
+    widths = {length: _width(step, length) for length in (MINUTE, HOUR)}
+    starts = {length: _start(now, since, width) for length, width in widths.items()}
     found: dict[Key, Sum] = {}
     for minute, length, queue, task, total in entries:
-        width = _width(step, length)
+        width = widths[length]
         begin = minute - minute % width
-        if begin >= _start(now, since, width):
-            found.setdefault((begin, width, queue, task), Sum()).add(total)
+        if begin >= starts[length]:
+            key = (begin, width, queue, task)
+            if key not in found:
+                found[key] = Sum()
+            found[key].add(total)
     tallies = [_tally(*key, found[key]) for key in sorted(found) if key[-1] != QUEUE]
     levels = [_level(*key[:-1], found[key]) for key in sorted(found) if key[-1] == QUEUE and found[key].looks]
     return Statistics(now=now, tallies=tallies, levels=levels)
@@ -287,11 +292,10 @@ def _level(minute: int, width: int, queue: str, total: Sum) -> Level:
 
 def merged(histograms: Iterable[Sequence[int]]) -> tuple[int, ...]:
     """Histograms added up."""
-    total = [0] * BUCKETS
+    total = (0,) * BUCKETS
     for each in histograms:
-        for place, number in enumerate(each):
-            total[place] += number
-    return tuple(total)
+        total = tuple(map(operator.add, total, each))
+    return total
 
 
 def percentile(histogram: Sequence[int], share: float) -> float | None:
@@ -336,7 +340,7 @@ def _part(place: int, seconds: float) -> float:
 
 # ── when a run may be done ───────────────────────────────────────────────────────────────────────────────────────────
 
-EARLY = 0.05  # a smaller part of the way says nothing about its speed
+EARLY = 0.05  # a smaller part of the way says nothing about its speed; nor does all of it, while the run goes on
 SOME_TIME = 2.0  # seconds; nor does a shorter time
 FEW_RUNS = 5  # completed runs; fewer are no history
 
@@ -348,7 +352,7 @@ def eta(elapsed: float, done: float | None, history: Sequence[int]) -> Eta | Non
     history: of the durations of its task's completed runs.
     """
     elapsed = max(0.0, elapsed)
-    if done is not None and EARLY <= done <= 1.0 and elapsed >= SOME_TIME:
+    if done is not None and EARLY <= done < 1.0 and elapsed >= SOME_TIME:
         left = elapsed * (1.0 - done) / done
         # What is left may go faster or slower: the less of the way is known, the more so.
         return Eta(seconds=left, low=left * done, high=left / done, basis="progress")
