@@ -1,8 +1,9 @@
 """Measure how soon a handler starts on an idle system, counted from the moment enqueue returned.
 
-    python -m bench.latency same|across --jobs 100 --home DIR
+    python -m bench.latency same|across|bare --jobs 100 --home DIR
 
-same: the worker is embedded in this process. across: it is a process of its own. Between two jobs everything rests for
+same: the worker is embedded in this process. across: it is a process of its own. bare: neither is ours; two processes
+and their server pass on a number, with nothing of a job about it. Between two jobs everything rests for
 20 to 400 ms, at random. A handler may start before enqueue has returned; that counts as a wait below zero.
 """
 
@@ -10,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import random
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -56,11 +59,26 @@ async def across(jobs: int, warm_up: int, log: Path) -> dict[int, float]:
         return await returned(jobs, warm_up, put)
 
 
+async def bare(jobs: int, warm_up: int, log: Path) -> dict[int, float]:
+    """The same way with nothing of ours on it."""
+    from bench.limits import knock
+
+    knock.prepare()
+    putter = knock.Putter()
+
+    async def put(number: int) -> None:
+        putter.put(number)
+
+    with process.running([sys.executable, "-m", "bench.limits.knock"], {}, log):
+        return await returned(jobs, warm_up, put)
+
+
 def latency(given: argparse.Namespace) -> Answer:
     """Percentiles in milliseconds."""
     around, own = Surroundings(given.patience), time.process_time()
-    embedded, jobs, warm_up = given.where == "same", given.jobs, given.warm_up
-    moments = asyncio.run(same(jobs, warm_up) if embedded else across(jobs, warm_up, given.home / "worker.log"))
+    log = given.home / "worker.log"
+    ways = {"same": same, "across": functools.partial(across, log=log), "bare": functools.partial(bare, log=log)}
+    moments = asyncio.run(ways[given.where](given.jobs, given.warm_up))
     seen = around.seen(time.process_time() - own)
     started = dict(noop.ticks())
     if len(noop.ticks()) != len(moments):
@@ -72,7 +90,7 @@ def latency(given: argparse.Namespace) -> Answer:
 
 if __name__ == "__main__":
     options = sample.parser(__doc__)
-    options.add_argument("where", choices=["same", "across"])
+    options.add_argument("where", choices=["same", "across", "bare"])
     options.add_argument("--jobs", type=int, required=True)
     options.add_argument("--warm-up", type=int, default=5, help="jobs before those that count")
     sample.answer(options, latency)

@@ -77,7 +77,7 @@ def versions(distributions: Iterable[str], programs: Iterable[str] = ()) -> str:
 
 def installed(distribution: str) -> str | None:
     """Its version, or None. Also of what has a folder of its own."""
-    path = [*(str(folder) for folder in APART.glob("*")), *sys.path]
+    path = [*map(str, APART.glob("*")), *map(str, APART.glob("*/lib/python*/site-packages")), *sys.path]
     found = next(iter(metadata.distributions(name=distribution, path=path)), None)
     return found.version if found else None
 

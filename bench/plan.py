@@ -28,6 +28,7 @@ class Part:
     figures: dict[str, str]
     samples: Callable[[bool], list[Sample]]
     store: str = "sqlite"
+    most: int = 1_000  # rounds it is taken in: once is enough for what takes a quarter of an hour
 
 
 def row(system: str, profile: str, slots: int) -> str:
@@ -133,7 +134,8 @@ def _slow_enqueue(quick: bool) -> list[Sample]:
 def _latency(part: str) -> Callable[[bool], list[Sample]]:
     def made(quick: bool) -> list[Sample]:
         jobs = ("--jobs", "4", "--warm-up", "1") if quick else ("--jobs", "100", "--warm-up", "5")
-        return [Sample(part, who, "latency", (where, *jobs), "jobsworth") for who, where in WHERE.items()]
+        wanted = WHERE if part == "latency" else {**WHERE, BARE_WAY: "bare"}
+        return [Sample(part, who, "latency", (where, *jobs), "jobsworth") for who, where in wanted.items()]
 
     return made
 
@@ -150,6 +152,11 @@ def _memory(quick: bool) -> list[Sample]:
     return [Sample("redis-memory", MEMORY, "memory", ("--jobs", "2000" if quick else "100000"), "jobsworth")]
 
 
+def _snapshot(quick: bool) -> list[Sample]:
+    size = ("--seconds", "3", "--jobs", "500") if quick else ("--seconds", "900", "--jobs", "10000")
+    return [Sample("postgres-snapshot", HELD, "snapshot", size, "jobsworth")]
+
+
 def _wal(quick: bool) -> list[Sample]:
     size = ("--seconds", "0.5", "--rest", "0.5") if quick else ("--seconds", "10", "--rest", "10")
     return [Sample("wal", WAL, "wal", size, "jobsworth")]
@@ -160,7 +167,9 @@ BARE_MANY, OURS_MANY = "bare executemany of 1,000 + COMMIT", "enqueue_many(), 1,
 THREADS, COROUTINES = "enqueue() from 50 threads", "aenqueue() from 50 coroutines"
 SHALLOW, DEEP, HISTORY = "1,000 waiting", "1,000,000 waiting", "1,000 waiting, 1,000,000 finished"
 WHERE = {"worker in the same process": "same", "worker in another process": "across"}
+BARE_WAY = "bare: stored, told and taken by hand, other process"
 IDLE, WAL = "jobsworth worker, 4 slots", "enqueueing and draining at full speed for 10 s"
+HELD, FREE = "one transaction open all the time", "none open"
 MEMORY = "jobsworth, 70 bytes of arguments and result"
 
 PARTS = {
@@ -235,6 +244,14 @@ def _on_server(store: str, wanted: list[tuple[str, str, int, int]]) -> dict[str,
 
 PARTS.update(_on_server("postgres", ON_POSTGRES))
 PARTS.update(_on_server("redis", ON_REDIS))
+PARTS["postgres-snapshot"] = Part(
+    "The drain rate beside an old snapshot",
+    "Two databases drain 10,000 jobs in turns for a quarter of an hour, once; in one of them a transaction stays open.",
+    {"rate": "jobs/s"},
+    _snapshot,
+    "postgres",
+    most=1,
+)
 PARTS["redis-memory"] = Part(
     "Memory of Redis per job",
     "All that belongs to it, indexes and keys included, over 100,000 jobs.",

@@ -113,7 +113,8 @@ def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
     records, order = [], {(sample.part, sample.who): place for place, sample in enumerate(todo)}
     skip: set[tuple[str, str]] = set()
     for turn in range(1, rounds + 1):
-        shuffled = [sample for sample in todo if (sample.part, sample.who) not in skip]
+        taken = [sample for sample in todo if turn <= PARTS[sample.part].most]
+        shuffled = [sample for sample in taken if (sample.part, sample.who) not in skip]
         random.Random(given.seed * 1000 + turn).shuffle(shuffled)
         for place, sample in enumerate(shuffled, 1):
             began = time.monotonic()

@@ -11,6 +11,8 @@ from bench.plan import (
     BARE_MANY,
     COROUTINES,
     DEEP,
+    FREE,
+    HELD,
     HISTORY,
     IDLE,
     ON_POSTGRES,
@@ -117,6 +119,7 @@ def _times(what: str, part: str, least: float, *systems: str, slots: int = 50, e
 
 RESULTS_IN_PYTHON = ("celery", "dramatiq", "rq", "arq", "saq", "taskiq", "streaq", "huey", "bullmq")
 _SAME, _ACROSS = WHERE
+SNAP = "postgres-snapshot"
 TARGETS = (
     Target("drain, 4 slots, of the turn loop", _rate("jobsworth, 4 slots"), (_rate("turn, 4 slots"),), least=0.5),
     Target("drain, 50 slots, of the turn loop", _rate("jobsworth, 50 slots"), (_rate("turn, 50 slots"),), least=0.5),
@@ -145,6 +148,7 @@ TARGETS = (
     Target("write-ahead log under load", ("wal", WAL, "peak_mib"), most=64, unit="MiB"),
     Target("write-ahead log 10 s after", ("wal", WAL, "rest_mib"), most=4, unit="MiB"),
     *_server_targets("postgres"),
+    Target("drain beside an old snapshot, of without", _rate(HELD, SNAP), (_rate(FREE, SNAP),), least=0.8),
     _times("Procrastinate", "postgres-drain", 50, "procrastinate"),
     _times("Chancy", "postgres-drain", 4, "chancy"),
     _times("Oban (py)", "postgres-drain", 4, "oban"),

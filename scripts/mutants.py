@@ -78,6 +78,10 @@ MUTANTS = (
         "sqlite: statistics are lost when they are packed", "engines/sqlite/tallies.py",
         "        _add(connection, statistics.totals(cells))\n", "", SQLITE,
     ),
+    Mutant(
+        "sqlite: taking over leaves the old lease valid", LIFE,
+        "SET fence = fence + 1, lease_until = ? WHERE", "SET lease_until = ? WHERE", f"{SQLITE} and over",
+    ),
     # PostgreSQL
     Mutant(
         "postgres: endings without a fence", ENDS,
@@ -115,6 +119,45 @@ MUTANTS = (
         "return __import__('time').time() if self._clock is None else self._clock()",
         "tests/test_postgres_engine.py -k clock",
     ),
+    # a handler's own transaction
+    Mutant(
+        "completion: a transaction without a fence", "engines/postgres/completing.py",
+        "    if not rows:\n", "    if False:\n", "tests/test_completion_in_coroutines.py -k lost_lease",
+    ),
+    Mutant(
+        "completion: a cancellation cuts the commit short", "completion.py",
+        "await _to_the_end(block.__aexit__(kind, exc, trace))", "await block.__aexit__(kind, exc, trace)",
+        "tests/test_completion_in_coroutines.py -k while_it_commits",
+    ),
+    Mutant(
+        "postgres: taking over leaves the old lease valid", SQL,
+        "SET fence = job.fence + 1, lease_until", "SET lease_until", f"{POSTGRES} and over",
+    ),
+    Mutant(
+        "postgres: a claim leaves the old lease valid", SQL,
+        "attempt = job.attempt + 1, fence = job.fence + 1,", "attempt = job.attempt + 1,", f"{POSTGRES} and stale",
+    ),
+    Mutant(
+        "postgres: a retry is not counted", SQL,
+        "errors = job.errors + v_end.errors", "errors = job.errors", f"{POSTGRES} and (run_out or history)",
+    ),
+    Mutant(
+        "postgres: a crash is not counted", SQL,
+        "crashes = job.crashes + v_end.crashes", "crashes = job.crashes", f"{POSTGRES} and (lost or poison)",
+    ),
+    Mutant(
+        "postgres: what costs nothing uses an attempt", SQL,
+        "attempt = job.attempt - v_end.refund", "attempt = job.attempt", f"{POSTGRES} and refunded",
+    ),
+    Mutant("postgres: keys are not unique", SQL, "UNIQUE INDEX jobs_key", "INDEX jobs_key", f"{POSTGRES} and key"),
+    Mutant(
+        "postgres: a cancel is not heard", SQL,
+        "WHERE job.seq IS NULL OR job.state = 3", "WHERE job.seq IS NULL", f"{POSTGRES} and (asked or bring)",
+    ),
+    Mutant(
+        "postgres: a job starts before it came", SQL,
+        "started_at = chosen.now", "started_at = v_now", "tests/test_postgres_engine.py -k a_claim_that_waited",
+    ),
     # Redis
     Mutant("redis: endings without a fence", "engines/redis/lua/plain.lua", "fence == given and", "", REDIS),
     Mutant("redis: failures without a fence", "engines/redis/lua/settle.lua", "job.fence ~= ending[2] or", "", REDIS),
@@ -127,7 +170,67 @@ MUTANTS = (
         "redis: two that pack count twice", "engines/redis/lua/pack.lua",
         "~= change[3] then return 0", "~= change[3] and false then return 0", "tests/test_statistics.py -k two_that_pack",
     ),
+    Mutant(
+        "redis: an ended job is ended again", "engines/redis/lua/plain.lua",
+        "and (state == RUNNING or state == CANCELLING) then", "then", f"{REDIS} and once",
+    ),
+    Mutant(
+        "redis: progress without a fence", "engines/redis/lua/ear.lua",
+        "      lost[#lost + 1] = id\n",
+        "      lost[#lost + 1] = id\n      if visit and record then visit(told[i], record) end\n",
+        f"{REDIS} and stale",
+    ),
+    Mutant(
+        "redis: taking over leaves the old lease valid", "engines/redis/lua/reclaim.lua",
+        "make('<d', fence + i)", "sub(record, FENCE_AT + 1, FENCE_AT + 8)", f"{REDIS} and over",
+    ),
+    Mutant(
+        "redis: a lease never runs out", "engines/redis/lua/reclaim.lua",
+        "held_until(now),", "held_until(now - 1000000000),", f"{REDIS} and over",
+    ),
+    Mutant(
+        "redis: a retry is not counted", "engines/redis/lua/settle.lua",
+        "job.errors + ending[8]", "job.errors", f"{REDIS} and (run_out or history)",
+    ),
+    Mutant(
+        "redis: a crash is not counted", "engines/redis/lua/settle.lua",
+        "job.crashes + ending[9]", "job.crashes", f"{REDIS} and (lost or poison)",
+    ),
+    Mutant(
+        "redis: a poison job takes company along", "engines/redis/lua/give.lua",
+        "    crashed_given = true\n", "", f"{REDIS} and crashed",
+    ),
+    Mutant(
+        "redis: keys are not unique", "engines/redis/lua/store.lua",
+        "if not there and key then", "if false then", f"{REDIS} and key",
+    ),
+    Mutant(
+        "redis: a full queue takes more", "engines/redis/lua/store.lua",
+        "number + more[queue] > size then", "number + more[queue] > size + 1 then", f"{REDIS} and (full or room)",
+    ),
+    Mutant(
+        "redis: paused queues are served", "engines/redis/lua/brisk.lua",
+        "and call('HGET', NS .. SETTINGS, queue) ~= '1'", "", f"{REDIS} and paus",
+    ),
+    Mutant(
+        "redis: a cancel is not heard", "engines/redis/lua/ear.lua",
+        "      if job then\n", "      if false then\n", f"{REDIS} and (asked or bring)",
+    ),
+    Mutant(
+        "redis: a client's clock", "engines/redis/engine.py",
+        '"" if self._clock is None else repr(self._clock())', "repr((self._clock or __import__('time').time)())",
+        "tests/test_redis_engine.py -k servers_clock",
+    ),
     # the worker
+    Mutant(
+        "worker: strays are not looked for", "worker/strays.py",
+        "self._since = sent if self._since is None else self._since", "self._since = None",
+        "tests/fire/test_outages.py -k answer_was_cut",
+    ),
+    Mutant(
+        "worker: strays are told from nothing that runs", "worker/strays.py",
+        "if ending.key not in self.known]", "]", "tests/fire/test_outages.py -k answer_was_cut",
+    ),
     Mutant(
         "worker: endings are forgotten before they are written", "worker/office.py",
         "        answer = await self._ask(endings, want)\n",
@@ -137,7 +240,11 @@ MUTANTS = (
     Mutant(
         "worker: the second ending of a run counts too", "worker/shop.py",
         "if self.runs.pop(run.key, None) is None:", "if self.runs.pop(run.key, None) is Ellipsis:",
-        "tests/test_worker.py",
+        "tests/test_run_stopping.py",
+    ),
+    Mutant(
+        "worker: more is claimed than there are slots", "worker/office.py",
+        "            free[queue] -= slots\n", "            free[queue] -= 0\n", "tests/test_worker.py -k slot",
     ),
     Mutant(
         "worker: heartbeats stop while a job runs", "worker/office.py",

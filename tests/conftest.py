@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from jobsworth import Jobsworth
+from jobsworth.events import Event
+from places import Place
 from private_server import Given, Missing
 from servers import PgBouncer, Postgres, Redis, Servers, required
 
@@ -52,6 +56,43 @@ def durable_redis() -> Redis | Given:
 def pgbouncer() -> PgBouncer:
     """A pooler in front of `postgres`, in transaction mode."""
     return _hire(SERVERS.pgbouncer)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    else:
+        url = request.getfixturevalue("postgres").new_database()
+    place = Place(url)
+    yield place
+    place.jobs.close()
+
+
+@pytest.fixture
+def sqlite_place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(f"sqlite:///{tmp_path / 'jobs.db'}")
+    yield place
+    place.jobs.close()
+
+
+@pytest.fixture
+def postgres_place(postgres: Any) -> Iterator[Place]:
+    place = Place(postgres.new_database())
+    yield place
+    place.jobs.close()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def jobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Jobsworth]:
+    jobs = Jobsworth("memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'jobs.db'}")
+    yield jobs
+    jobs.close()
+
+
+@pytest.fixture
+def heard() -> list[Event]:
+    return []
 
 
 @pytest.hookimpl(tryfirst=True)

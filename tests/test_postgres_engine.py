@@ -10,11 +10,13 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+from psycopg.conninfo import conninfo_to_dict
 
+from jobsworth import Jobsworth
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.conformance import EngineContract, twin_of
 from jobsworth.conformance.door import Door, Run, finish, new_job
-from jobsworth.engine import Engine, Want, Where
+from jobsworth.engine import Engine, Turn, Want, Where
 from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.postgres import PostgresEngine, migrate
@@ -106,6 +108,41 @@ def test_no_message_shows_the_password() -> None:
         finish(engine.open())
     assert "s3cret" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "wants"),
+    [
+        ("postgresql://u@a,b/x", "read-write"),
+        ("postgresql://u@a:1,b:2/x?schema=s", "read-write"),
+        ("postgresql:///x?host=a,b", "read-write"),
+        ("postgresql://u@a,b/x?target_session_attrs=any", "any"),
+        ("postgresql://u@a/x", None),
+    ],
+)
+def test_of_several_hosts_the_one_that_takes_writes_is_wanted(url: str, wants: str | None) -> None:
+    given = conninfo_to_dict(_engine(url)._conninfo)
+    assert given.get("target_session_attrs", None) == wants
+
+
+@pytest.mark.parametrize("code", ["25006", "57P01", "57P02", "57P03"])
+def test_a_server_that_ends_or_only_reads_is_unavailable_and_its_connections_are_left(database: str, code: str) -> None:
+    engine = _engine(database)
+    finish(engine.open())
+    kept = engine._lines.take()
+    engine._lines.give_back(kept)
+    spare = engine._lines.connect()
+    engine._lines.give_back(spare)
+
+    def fail() -> None:
+        with engine._lines.line() as line:
+            line.execute(f"DO $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = '{code}'; END $$")
+
+    with pytest.raises(EngineUnavailable, match="as told"):
+        fail()
+    assert (kept.closed, spare.closed) == (True, True)
+    assert finish(engine.count(Where())) >= 0
+    finish(engine.close())
 
 
 # the schema
@@ -313,6 +350,32 @@ def test_an_interrupted_caller_leaves_no_connection_in_a_transaction(database: s
         interrupted()
     assert door.count() == 1
     finish(engine.close())
+
+
+def test_a_claim_that_waited_starts_nothing_before_it_was_created(database: str) -> None:
+    """It looks at the clock, waits for a lock, and finds a job that came meanwhile."""
+    engine = _engine(_with(database, "schema=waited"))
+    jobs = Jobsworth(engine=engine)
+    task = jobs.task(name="t", queue="q")(lambda: None)
+    jobs.open()
+    turns: list[Turn] = []
+    with psycopg.connect(database) as connection:
+        connection.execute("LOCK TABLE waited.jobs IN SHARE ROW EXCLUSIVE MODE")
+        turn = threading.Thread(
+            target=lambda: turns.append(finish(engine.turn("w", [], [Want("q", 1, ("t",))], lease=30)))
+        )
+        turn.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'waited.jobs'::regclass"
+        until(lambda: connection.execute(waiting).fetchone() == (1,), what="the turn waits")
+        task.options(transaction=connection).enqueue()
+        connection.commit()
+    turn.join(10)
+    [job] = finish(engine.find(Where()))
+    assert [claim.lease.job_id for claim in turns[0].claims] == [job.id]
+    assert job.started_at is not None
+    assert job.run_at is not None
+    assert job.created_at <= job.run_at <= job.started_at
+    jobs.close()
 
 
 def test_the_servers_clock_alone_counts(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from msgspec.structs import replace
+from redis.exceptions import ResponseError
 
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.conformance import EngineContract, twin_of
@@ -22,19 +24,19 @@ from jobsworth.engine import Engine, Pulse, Want, Where, WorkerCard
 from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.redis import RedisEngine, desk, doorbell, link
+from jobsworth.engines.redis.faults import translate
 from jobsworth.engines.redis.link import Link
 from jobsworth.engines.redis.url import parse
-from jobsworth.errors import BadUrl, EngineUnavailable, SchemaMismatch, StorageFull
+from jobsworth.errors import BadUrl, EngineError, EngineUnavailable, SchemaMismatch, StorageFull
 from jobsworth.job import Claim, Failure, NewJob, State
 from jobsworth.lifecycle import CANCEL, settle
 from jobsworth.outcome import Failed, Succeeded
 from jobsworth.retry import Retry
-from private_server import Given, free_port
+from private_server import Given
 from servers import Redis
 from undertaker import Undertaker
 from waiting import until
 
-pytest.importorskip("redis")
 _numbers = itertools.count()
 _url = ""  # of the server these tests share; a namespace each
 
@@ -128,6 +130,18 @@ def test_a_server_that_has_forgotten_the_scripts_is_given_them_again(engine: Red
     turn = finish(engine.turn("w1", [settle(claim, Succeeded(b"1"), Retry())], [], lease=30.0))
     assert turn.refused == []
     assert finish(engine.count(Where(states=(State.COMPLETED,)))) == 1
+
+
+def test_the_servers_clock_alone_counts(server: Redis | Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program whose clock is an hour ahead schedules for the right moment all the same."""
+    engine = RedisEngine(_url, namespace="clocked")
+    finish(engine.open())
+    true = time.time
+    monkeypatch.setattr(time, "time", lambda: true() + 3600)
+    finish(engine.enqueue([[new_job(delay=0.2)]]))
+    monkeypatch.undo()
+    until(lambda: finish(engine.turn("w", [], [Want("mail", 5, ("send",))], lease=30)).claims, within=5)
+    finish(engine.close())
 
 
 def test_namespaces_do_not_see_each_other_and_every_key_has_the_hash_tag(server: Redis | Given) -> None:
@@ -308,6 +322,32 @@ def test_a_server_that_never_answers_is_given_up_in_bounded_time(deaf: str, monk
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("word", ["READONLY", "MASTERDOWN", "CLUSTERDOWN", "LOADING"])
+def test_a_node_that_cannot_take_writes_is_left_for_a_new_connection(word: str, wrapped: bool) -> None:
+    """Whether it says so itself or, before Redis 7, by way of a script."""
+    said = f"ERR Error running script (call to f_1): @user_script:1: -{word} told so" if wrapped else f"{word} told so"
+    accepted = []
+
+    class Server(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            accepted.append(1)
+            while asked := self.request.recv(65536):
+                is_script = b"EVAL" in asked
+                self.request.sendall(b"-%s\r\n" % said.encode() if is_script else b"+OK\r\n" * asked.count(b"SETINFO"))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Server) as server:
+        server.block_on_close = False
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        there = link.Link(parse(f"redis://127.0.0.1:{server.server_address[1]}"), "x")
+        for calls in (1, 2):
+            with pytest.raises(EngineUnavailable, match="Redis "):
+                there.run("turn", ["x"])
+            assert len(accepted) == calls
+        there.close()
+        server.shutdown()
+
+
 def test_a_full_server_refuses_new_jobs_loses_none_and_lets_old_ones_be_deleted(own: Redis) -> None:
     engine = RedisEngine(own.url)
     add(engine, *(new_job(id=f"j{number}") for number in range(100)))
@@ -332,6 +372,21 @@ def test_a_full_server_refuses_new_jobs_loses_none_and_lets_old_ones_be_deleted(
     finish(engine.close())
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("-OOM command not allowed when used memory > 'maxmemory'.", StorageFull),
+        ("-READONLY You can't write against a read only replica.", EngineUnavailable),
+        ("-NOREPLICAS Not enough good replicas to write.", EngineUnavailable),
+    ],
+)
+def test_what_a_script_ran_into_is_told_apart_from_how_redis_before_7_wraps_it(
+    said: str, meant: type[EngineError]
+) -> None:
+    wrapped = f"Error running script (call to f_c3e6): @user_script:244: @user_script: 244: {said}"
+    assert type(translate(ResponseError(wrapped, status_code="ERR"), "here")) is meant
+
+
 def test_a_replica_is_no_place_for_jobs(own: Redis) -> None:
     engine = RedisEngine(own.url)
     add(engine)
@@ -339,6 +394,7 @@ def test_a_replica_is_no_place_for_jobs(own: Redis) -> None:
     try:
         with pytest.raises(EngineUnavailable, match="replica"):
             add(engine)
+        assert engine._link._idle == []  # the next call looks for the primary, wherever that is by then
     finally:
         engine._link.command("REPLICAOF", "NO", "ONE")
     add(engine)
@@ -346,13 +402,10 @@ def test_a_replica_is_no_place_for_jobs(own: Redis) -> None:
 
 
 class Node(Redis):
-    """A node of a cluster."""
-
-    bus = 0
+    """A node of a cluster. The others speak to it at its port and 10,000."""
 
     def _command(self) -> list[str]:
-        self.bus = free_port()
-        return [*super()._command(), "--cluster-enabled", "yes", "--cluster-port", str(self.bus)]
+        return [*super()._command(), "--cluster-enabled", "yes"]
 
 
 @pytest.fixture
@@ -363,9 +416,9 @@ def nodes(own: Redis) -> Iterator[list[Node]]:
     for node in nodes:
         node.start()
     clients = [Link(parse(node.unix_url), "x") for node in nodes]
-    clients[0].command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
-    clients[1].command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-    clients[0].command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, nodes[1].bus)
+    for client, slots in zip(clients, (range(8192), range(8192, 16384)), strict=True):
+        client.command("CLUSTER", "ADDSLOTS", *slots)
+    clients[0].command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port)
     for client in clients:
         until(lambda client=client: b"cluster_state:ok" in client.command("CLUSTER", "INFO"))
         client.close()
@@ -424,7 +477,8 @@ def test_the_doctor_warns_of_a_server_that_may_throw_jobs_away(own: Redis) -> No
 
 def test_a_user_with_no_more_rights_than_needed_can_do_everything(own: Redis) -> None:
     admin = Link(parse(own.url), "x")
-    rights = "on >pw ~{jobsworth}:* &{jobsworth}:* -@all +@read +@write +@scripting +@pubsub +@connection +time"
+    keys = "~{jobsworth}:* resetchannels &{jobsworth}:*"
+    rights = f"on >pw {keys} -@all +@read +@write +@scripting +@pubsub +@connection +time"
     admin.command("ACL", "SETUSER", "worker", *rights.split())
     engine = RedisEngine(own.url.replace("redis://", "redis://worker:pw@"))
     finish(engine.open())

@@ -209,14 +209,15 @@ def test_a_lease_that_was_taken_meanwhile_is_told_all_the_same(jobs: Jobsworth, 
             go.wait(30)
         return len(runs)
 
-    with jobs.worker(lease=1, listener=heard.append, name="first"):
+    with jobs.worker(lease=1, listener=heard.append):
         handle = held.enqueue()
         until(lambda: runs)
         wire.cut = True
         go.set()
         until(lambda: of(EngineLost, heard))
-        wire.only = "second"
-        with jobs.worker(lease=1, name="second"):
+        second = jobs.worker(lease=1)
+        wire.only = second.id
+        with second:
             assert handle.result(10) == 2
         wire.cut = False
         until(lambda: of(LeaseTaken, heard))
@@ -239,12 +240,12 @@ def test_claims_whose_answer_was_lost_wait_for_their_lease_and_are_charged_a_cra
         return 1
 
     once(wire, lambda settle, answer: bool(answer.claims))
-    with jobs.worker(lease=1, listener=heard.append, name="me"):
+    with jobs.worker(lease=1, listener=heard.append) as worker:
         handle = quick.enqueue()
         assert handle.result(10) == 1
     job = handle.refresh().job
     assert (wire.lost, len(runs), job.attempt, job.crashes, job.errors) == (1, 1, 2, 1, 0)
-    assert [(each.outcome, each.worker) for each in job.attempts] == [("lost", "me"), ("succeeded", "me")]
+    assert [(each.outcome, each.worker) for each in job.attempts] == [("lost", worker.id), ("succeeded", worker.id)]
 
 
 class Recalling(Wire):
@@ -275,7 +276,7 @@ def test_claims_whose_answer_was_lost_are_handed_back_at_no_cost(heard: list[Eve
         runs.append("quick")
         return 1
 
-    with jobs.worker({"default": 3}, lease=60, listener=heard.append, name="me"):
+    with jobs.worker({"default": 3}, lease=60, listener=heard.append) as worker:
         running = held.enqueue()
         until(lambda: runs)
         once(wire, lambda settle, answer: bool(answer.claims) or late)
@@ -285,7 +286,7 @@ def test_claims_whose_answer_was_lost_are_handed_back_at_no_cost(heard: list[Eve
             claims: list[Claim] = []
             while not claims:  # the worker itself may be quicker
                 handle = quick.enqueue()
-                stray = MemoryEngine.turn(wire, "me", [], [Want("default", 1, (quick.name,))], lease=60)
+                stray = MemoryEngine.turn(wire, worker.id, [], [Want("default", 1, (quick.name,))], lease=60)
                 claims = drive(stray).claims
             assert claims[0].lease.job_id == handle.id
         else:
@@ -300,6 +301,40 @@ def test_claims_whose_answer_was_lost_are_handed_back_at_no_cost(heard: list[Eve
     assert "released" in [each.outcome for each in job.attempts]
     assert late or sorted(runs) == ["held", "quick"]
     assert of(LeaseTaken, heard) == []
+
+
+def test_two_workers_of_one_name_do_not_hand_back_each_others_jobs(heard: list[Event]) -> None:
+    """Each asks after an unanswered turn what it holds, and must not be told of what the other one runs."""
+    wire = Recalling()
+    jobs = Jobsworth(engine=wire)
+    jobs.add(Queue("first", worker_count=1))
+    go = threading.Event()
+    runs: list[str] = []
+
+    @jobs.task(queue="first")
+    def held() -> None:
+        runs.append("held")
+        go.wait(30)
+
+    @jobs.task
+    def quick() -> int:
+        return 1
+
+    with jobs.worker("first", lease=60, listener=heard.append, name="twin") as one:
+        running = held.enqueue()
+        until(lambda: runs)
+        with jobs.worker("default", lease=60, name="twin") as other:
+            assert one.id != other.id
+            assert one.id.startswith("twin.")
+            assert {card.id for card in jobs.workers()} == {one.id, other.id}
+            once(wire, lambda settle, answer: any(claim.queue == "default" for claim in answer.claims))
+            assert quick.enqueue().result(10) == 1  # after it was handed back
+        assert wire.lost == 1
+        go.set()
+        running.wait(5)
+    jobs.close()
+    assert [each.outcome for each in running.refresh().job.attempts] == ["succeeded"]
+    assert (runs, of(LeaseTaken, heard)) == (["held"], [])
 
 
 # --- how a worker is known to work ---------------------------------------------------------------------------------

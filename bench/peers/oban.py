@@ -1,24 +1,20 @@
-"""Oban for Python (at least 3.12) on PostgreSQL. It keeps a job's status and no result."""
+"""Oban for Python on PostgreSQL. It keeps a job's status and no result.
+
+It needs Python 3.12, so it runs in processes with one of its own (bench/install_apart.sh); nothing is imported here.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import signal
+import subprocess
+import sys
+from pathlib import Path
 
-from oban import Oban, job
-from oban.schema import install
+from bench.process import environment
+from bench.sample import Absent
+from bench.servers import execute
+from bench.system import APART, System
 
-import bench.noop
-from bench.servers import execute, url
-from bench.system import System
-
-CHUNK = 1_000
-
-
-@job(queue="default")
-async def noop(number: int, path: str, size: list[int]) -> dict[str, int]:
-    return await bench.noop.noop(number, path, size)
+PYTHON = APART / "newer" / "bin" / "python"
 
 
 class ObanPy(System):
@@ -28,36 +24,22 @@ class ObanPy(System):
     records = "status"
     profiles = {"quick": "its defaults, uvloop"}
 
+    def __init__(self, home: Path, profile: str, slots: int) -> None:
+        super().__init__(home, profile, slots)
+        if not PYTHON.exists():
+            raise Absent("oban needs Python 3.12, and none was found")
+
     def fill(self, jobs: int) -> None:
-        asyncio.run(fill(jobs))
+        subprocess.run(self._run("fill", jobs), check=True, stdout=sys.stderr, env=environment({}))
 
     def finished(self) -> int:
         return execute("select count(*) from oban_jobs where state = 'completed'")
 
-    def serve(self) -> None:
-        import uvloop
+    def command(self) -> list[str]:
+        return self._run("serve", self.slots)
 
-        logging.basicConfig(level=logging.WARNING)
-        uvloop.run(serve(self.slots))
-
-
-async def fill(jobs: int) -> None:
-    pool = await Oban.create_pool(dsn=url())
-    await install(pool)
-    oban = Oban(pool=pool, name="Oban")
-    for start in range(0, jobs, CHUNK):
-        some = range(start, min(jobs, start + CHUNK))
-        await oban.enqueue_many([noop.new(*bench.noop.arguments(number).values()) for number in some])
-    await pool.close()
-
-
-async def serve(slots: int) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    pool = await Oban.create_pool(dsn=url())
-    async with Oban(pool=pool, queues={"default": slots}):
-        await stop.wait()
-    await pool.close()
+    def _run(self, what: str, count: int) -> list[str]:
+        return [str(PYTHON), "-m", "bench.peers.oban_app", what, str(count)]
 
 
 SYSTEM = ObanPy

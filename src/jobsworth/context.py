@@ -7,17 +7,35 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol
 
 from .codec import decode
 from .errors import BadOption, Cancelled, LeaseLost, NoCurrentJob, NoTransaction, RetryAfter
 from .job import Claim, Lease, Progress, storable
 from .lifecycle import Settlement
 
+
+class JobTransaction(Protocol):
+    """What `transaction()` gives: for `with` in a thread and `async with` in a coroutine. Swallows no exception."""
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def __aenter__(self) -> Any: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
 _log = logging.getLogger("jobsworth.job")
-Begin = Callable[["CurrentJob", Any], AbstractContextManager[Any]]
+Begin = Callable[["CurrentJob", Any], JobTransaction]
 _current: ContextVar[CurrentJob | None] = ContextVar("jobsworth_current_job", default=None)
 
 
@@ -137,18 +155,21 @@ class CurrentJob:
         if self._why is not None:
             raise self._why
 
-    def transaction(self, *, result: Any = None) -> AbstractContextManager[Any]:
+    def transaction(self, *, result: Any = None) -> JobTransaction:
         """`with job.transaction() as conn:` your writes and the job's completion commit together, or neither does.
 
-        conn: a psycopg.Connection or sqlite3.Connection on the jobs' database, its transaction open. It commits when
-        the block ends and rolls back on any exception; never commit inside. Be quick: in SQLite the block holds the
-        file's write lock.
+        In a coroutine: `async with job.transaction() as conn:`.
+
+        conn: a psycopg.Connection, with `async with` a psycopg.AsyncConnection, or a sqlite3.Connection on the jobs'
+        database, its transaction open. It commits when the block ends and rolls back on any exception; never commit
+        inside. Be quick: in SQLite the block holds the file's write lock.
         result: what the job's result is; what the handler returns afterwards cannot change it.
 
         Raises LeaseLost (E305) at the block's end, with everything rolled back, when another attempt has the lease or
         the job has ended otherwise. Before the block begins: what check_cancelled() raises, and NoTransaction (E113)
-        where there can be none (another engine, a coroutine, a second one in one run). A cancellation that is asked
-        for while the block runs comes too late: the job is completed.
+        where there can be none (another engine, `with` in a coroutine, a second one in one run). A coroutine that is
+        cancelled inside the block rolls back; once the block's end is reached, and in a thread from its beginning, a
+        cancellation comes too late: the job is completed.
         """
         if self._begin is None:
             raise NoTransaction("this call is not run by a worker, so there is no job to complete")

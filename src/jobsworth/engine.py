@@ -12,7 +12,7 @@ The promises behind the signatures are the sentences of jobsworth.conformance.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
@@ -344,5 +344,13 @@ class Transactional(Protocol):
 
         `ending` is asked for at the end of the block. Raises LeaseLost (E305), and nothing of the block stays, when its
         lease is gone. The driver's own exceptions leave the block as they are.
+        """
+        ...
+
+    def acompleting(self, ending: Callable[[], Settlement]) -> AbstractAsyncContextManager[Any]:
+        """The same for a coroutine, whose loop is never blocked by waiting for a lock, a server or a disk.
+
+        A coroutine that is cancelled while it waits for the block to begin leaves nothing open. Callers see to it that
+        leaving the block is not cancelled, or it is not known whether it has committed.
         """
         ...

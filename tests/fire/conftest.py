@@ -1,15 +1,18 @@
-"""What every fire test has: a seed that is printed, and a crew that is gone afterwards."""
+"""What every fire test has: a seed that is printed, a crew that is gone afterwards, and figures that can be quoted."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
-from crew import Crew
+from crew import Crew, Figures
 from weather import new_place
+
+FIGURES = "figures"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,9 +32,10 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where the jobs live: in a file, or on the server whose fixture an indirect parameter names."""
-    server = getattr(request, "param", None)
-    return f"sqlite:///{tmp_path / 'jobs.db'}" if server is None else new_place(request.getfixturevalue(server))
+    """Where the jobs live: in a file, or where an indirect parameter says: in memory, or the fixture of a server."""
+    place = getattr(request, "param", "sqlite")
+    known = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path / 'jobs.db'}"}
+    return known.get(place) or new_place(request.getfixturevalue(place))
 
 
 @pytest.fixture
@@ -39,3 +43,24 @@ def crew(tmp_path: Path, url: str, seed: int) -> Iterator[Crew]:
     crew = Crew(tmp_path, url)
     yield crew
     crew.close()
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Figures:
+    """Tell how many trials went how, and of their seconds the median and the worst: a line at the end of the run."""
+
+    def tell(what: str, seconds: list[float] | None = None) -> None:
+        if seconds:
+            middle = f"median {median(seconds):.3f} s, worst " if len(seconds) > 1 else ""
+            what += f": {middle}{max(seconds):.3f} s"
+        record_property(FIGURES, what)
+
+    return tell
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for outcome, reports in terminalreporter.stats.items():
+        for report in reports:
+            if getattr(report, "when", "") == "call":
+                for what in [what for name, what in report.user_properties if name == FIGURES]:
+                    terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}, {outcome}: {what}")

@@ -9,17 +9,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from checker import violations
 from fire_app import App
-from fire_history import History, read_ledger, violations
+from fire_history import History, read_ledger
+from recorder import read_calls
 
 from jobsworth import Job, State
 from jobsworth.job import FINAL
 from waiting import until
 
 LONG = os.environ.get("JOBSWORTH_FIRE") == "long"
+PLACES = ["sqlite", "postgres", "redis"]  # one word more for each engine that processes can share
+EVERYWHERE = pytest.mark.parametrize("url", PLACES, indirect=True)
+Figures = Callable[..., None]  # the fixture: what went how, and seconds of which the median and the worst are told
 PROGRAM = Path(__file__).with_name("fire_app.py")
 
 
@@ -93,9 +100,21 @@ class Crew:
         return self.all_jobs()
 
     def check(self, acked: set[str], **known: Any) -> History:
-        """The history of everything so far; fails with what is wrong with it."""
-        history = History(acked, read_ledger(self.folder), self.all_jobs(), disturbed=self.disturbed, **known)
-        assert violations(history) == []
+        """The history of everything that was recorded so far; fails with what is wrong with it."""
+        calls = read_calls(self.folder)
+        counts = {status.queue: status.counts for status in self.jobs.queue_statuses()}
+        history = History(
+            acked,
+            read_ledger(self.folder),
+            self.all_jobs(),
+            disturbed=self.disturbed,
+            calls=calls,
+            counts=counts,
+            **known,
+        )
+        assert calls, "nothing was recorded at the engine's door"
+        found = violations(history)
+        assert not found, "\n".join(found)
         return history
 
     def close(self) -> None:
@@ -119,6 +138,11 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def name_of(worker: str | None) -> str:
+    """What a worker was called, of its id."""
+    return (worker or "").rpartition(".")[0]
 
 
 def later(seconds: float) -> None:

@@ -7,16 +7,21 @@ The environment says where its jobs and its ledger are.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import random
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jobsworth import CurrentJob, Jobsworth, Queue, Retry, current_job
+from recorder import record
+
+from jobsworth import CurrentJob, GiveUp, JobHandle, Jobsworth, Queue, Retry, Snooze, current_job
+from jobsworth.errors import MoveRefused
 
 PATIENT = Retry(max_attempts=3, max_crashes=100, base=0.02)  # for jobs that are killed again and again, innocently
 
@@ -34,6 +39,19 @@ class Ledger:
         os.write(handle, json.dumps(line).encode() + b"\n")
         os.close(handle)
 
+    @contextlib.contextmanager
+    def run(self, job: CurrentJob, n: int) -> Iterator[None]:
+        """Start and end of a handler that was given `n` and returns twice that, however it ends."""
+        self.write("start", job, args={"n": n})
+        try:
+            yield
+        finally:
+            self.write("end", job, value=n * 2)
+
+    def tries(self, id_: str) -> int:
+        """How often a job has been started."""
+        return sum(f'"start", "id": "{id_}"' in line for line in self._path.read_text().splitlines())
+
 
 class App:
     """A Jobsworth with every handler the scenarios need."""
@@ -42,15 +60,15 @@ class App:
         self.folder = folder
         self.ledger = ledger = Ledger(folder)
         self.jobs = jobs = Jobsworth(url)
+        record(jobs.engine, folder)
         jobs.add(Queue("default", worker_count=4, retry=PATIENT, grace=0.5))
         jobs.add(Queue("poison", worker_count=4, retry=Retry(max_attempts=3, max_crashes=3, base=0.02)))
         jobs.add(Queue("children", worker_count=2, retry=PATIENT, isolation="process", grace=0.5))
 
         @jobs.task
         async def quick(n: int, seconds: float = 0.0) -> int:
-            ledger.write("start", current_job(), args={"n": n})
-            await asyncio.sleep(seconds)
-            ledger.write("end", current_job(), value=n * 2)
+            with ledger.run(current_job(), n):
+                await asyncio.sleep(seconds)
             return n * 2
 
         @jobs.task
@@ -62,11 +80,8 @@ class App:
 
         @jobs.task
         async def cancellable(n: int, seconds: float) -> int:
-            ledger.write("start", current_job(), args={"n": n})
-            try:
+            with ledger.run(current_job(), n):
                 await asyncio.sleep(seconds)
-            finally:
-                ledger.write("end", current_job(), value=n * 2)
             return n * 2
 
         @jobs.task
@@ -80,6 +95,22 @@ class App:
             job.report_progress(9, 10, message=f"end of attempt {job.attempt}")
             ledger.write("end", job, value=job.attempt)
             return job.attempt
+
+        @jobs.task
+        async def moody(n: int, moods: str) -> int:
+            """Every start has its mood: + completes, - fails, s snoozes, ! gives up."""
+            with ledger.run(current_job(), n):
+                mood = moods[min(ledger.tries(current_job().id), len(moods)) - 1]
+                for step in range(1, 4):
+                    current_job().report_progress(step, 3)
+                    await asyncio.sleep(0.02)
+            if mood == "s":
+                raise Snooze(0.3)
+            if mood == "!":
+                raise GiveUp("enough")
+            if mood == "-":
+                raise RuntimeError("in a bad mood")
+            return n * 2
 
         @jobs.task
         async def blocks_the_loop(seconds: float) -> int:
@@ -111,7 +142,7 @@ class App:
             ledger.write("end", current_job(), value=n * 2)
             return n * 2
 
-        self.quick, self.threaded, self.cancellable, self.held = quick, threaded, cancellable, held
+        self.quick, self.threaded, self.cancellable, self.held, self.moody = quick, threaded, cancellable, held, moody
         self.blocks_the_loop, self.poison, self.neighbour, self.in_a_child = (
             blocks_the_loop, poison, neighbour, in_a_child,
         )  # fmt: skip
@@ -127,6 +158,38 @@ class App:
                 handles = [self.quick.enqueue(n)]
             os.write(1, "".join(f"{handle.id}\n" for handle in handles).encode())
 
+    def do_anything(self, seed: int) -> None:
+        """Whatever a program may ask for, in no order, until somebody writes the file `calm`."""
+        dice = random.Random(seed)
+        mine: list[JobHandle[int]] = []
+        while not (self.folder / "calm").exists():
+            n = dice.randrange(1000)
+            wish = dice.choice(
+                [{}, {"priority": dice.randrange(5)}, {"delay": dice.uniform(0, 1)}, {"expires": dice.uniform(0, 0.5)},
+                 {"key": f"k{dice.randrange(5)}", "tags": ["x", "y"], "owner": "user:7", "meta": {"n": n}}]
+            )  # fmt: skip
+            match dice.randrange(7):
+                case 0:
+                    mine += self.quick.options(**wish).enqueue_many([(n, dice.uniform(0, 0.1)) for n in range(10)])
+                case 1:
+                    mine.append(self.threaded.options(**wish).enqueue(n, dice.uniform(0, 0.1)))
+                case 2:
+                    mine.append(
+                        self.moody.options(**wish).enqueue(n, dice.choice(["-+", "s+", "--+", "---", "-!", "s-s+"]))
+                    )
+                case 3:
+                    mine.append(self.cancellable.options(**wish).enqueue(n, dice.uniform(0, 2)))
+                case 4 if mine:
+                    dice.choice(mine).cancel("enough", grace=0.1)
+                case 5 if mine and dice.random() < 0.3:
+                    with contextlib.suppress(MoveRefused):  # it runs, or waits
+                        dice.choice(mine).retry()
+                case 6 if dice.random() < 0.1:
+                    self.jobs.pause("default")
+                    time.sleep(dice.uniform(0, 0.4))
+                    self.jobs.resume("default")
+            time.sleep(dice.uniform(0, 0.02))
+
 
 if "FIRE_URL" in os.environ:
     _app = App(os.environ["FIRE_URL"], Path(os.environ["FIRE_FOLDER"]))
@@ -138,5 +201,5 @@ if __name__ == "__main__":
     if what == "worker":
         asyncio.run(jobs.worker(**options).run(signals=True))
     else:
-        _app.enqueue_loudly(**options)
+        {"enqueue": _app.enqueue_loudly, "client": _app.do_anything}[what](**options)
         jobs.close()

@@ -1,20 +1,23 @@
-"""The history checker: what was acknowledged, what really ran, and what the engine says in the end must agree.
+"""A run as it was written down: what handlers did, what passed the engine's door, what the store says in the end.
 
-It knows the invariants that hold whatever is killed, stopped or starved; test_history.py feeds it wrong histories.
+checker.py says what is wrong with one.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from recorder import Call
+
 from jobsworth import Job, State
-from jobsworth.job import FINAL
+from jobsworth.job import Claim, NewJob
+from jobsworth.lifecycle import Settlement
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,34 @@ class Event:
     args: Any = None
 
 
+@dataclass(frozen=True)
+class Held:
+    """A lease, and the call whose answer brought it: a turn, a reclaim, or a recall, which finds what a turn gave."""
+
+    claim: Claim
+    call: Call
+
+    @property
+    def fence(self) -> int:
+        return self.claim.lease.fence
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An ending as it was sent. `accepted` is None where nobody knows."""
+
+    settlement: Settlement
+    call: Call
+    accepted: bool | None
+
+    @property
+    def fence(self) -> int:
+        return self.settlement.lease.fence
+
+
 @dataclass
 class History:
-    """Everything known of a run. `at` of cancellations and events is one clock for all processes."""
+    """Everything known of a run. `at` of cancellations, events and calls is one clock for all processes."""
 
     acked: set[str]
     events: list[Event]
@@ -45,91 +73,107 @@ class History:
     disturbed: set[int] = field(default_factory=set)  # processes that were killed or stopped
     slots: Mapping[str, int] = field(default_factory=dict)  # by queue, in each process
     max_crashes: int = 100
+    calls: list[Call] = field(default_factory=list)  # in the order they began; empty: nothing is known of the door
+    counts: Mapping[str, Mapping[State, int]] | None = None  # by queue, as the engine counts them in the end
+
+    @cached_property
+    def stored(self) -> dict[str, Job]:
+        return {job.id: job for job in self.jobs}
+
+    @cached_property
+    def wishes(self) -> dict[str, tuple[NewJob, Call]]:
+        """By id, each wish that was acknowledged as new or of which nobody knows; and what endings sent on."""
+        found: dict[str, tuple[NewJob, Call]] = {}
+        for wish, call, fate in self._asked():
+            if fate is not False:
+                found[wish.id] = (wish, call)
+        for call in self.calls:
+            for ending in call.endings:
+                if ending.forward is not None:
+                    found[ending.forward.id] = (ending.forward, call)
+        return found
+
+    @cached_property
+    def told(self) -> set[str]:
+        """Every id that a receipt has named."""
+        return {receipt.id for call in self.calls for batch in call.receipts for receipt in batch or ()} | self.acked
+
+    @cached_property
+    def not_stored(self) -> set[str]:
+        """Ids of wishes that created nothing for certain."""
+        return {wish.id for wish, _, fate in self._asked() if fate is False} | self.refused
+
+    def _asked(self) -> Iterator[tuple[NewJob, Call, bool | None]]:
+        """Each wish, and whether it is known to have been stored under its own id."""
+        for call in self.calls:
+            for place, batch in enumerate(call.wishes):
+                receipts = call.receipts[place] if call.answered else None
+                for number, wish in enumerate(batch):
+                    if call.unknown:
+                        yield wish, call, None
+                    else:
+                        yield wish, call, receipts is not None and receipts[number].id == wish.id
+
+    @cached_property
+    def leases(self) -> dict[str, list[Held]]:
+        """By job, every lease that somebody was given, the earliest first."""
+        found: dict[str, list[Held]] = defaultdict(list)
+        for call in self.calls:
+            for claim in call.claims:
+                found[claim.lease.job_id].append(Held(claim, call))
+        for held in found.values():
+            held.sort(key=lambda each: each.fence)
+        return found
+
+    @cached_property
+    def endings(self) -> dict[str, list[Ended]]:
+        """By job, every ending that was sent, in the order they were."""
+        found: dict[str, list[Ended]] = defaultdict(list)
+        for call in self.calls:
+            ids = [settlement.lease.job_id for settlement in call.endings]
+            for settlement in call.endings:
+                id_ = settlement.lease.job_id
+                accepted: bool | None = None
+                if call.answered and (id_ not in call.refused or ids.count(id_) == 1):
+                    accepted = id_ not in call.refused
+                if call.answered or call.unknown:
+                    found[id_].append(Ended(settlement, call, accepted))
+        return found
+
+    @cached_property
+    def pulses(self) -> dict[str, list[tuple[int, Call, Any, bool | None]]]:
+        """By job, each sign of life: its fence, call, progress, and whether it was accepted; None: nobody knows."""
+        found: dict[str, list[tuple[int, Call, Any, bool | None]]] = defaultdict(list)
+        for call in self.calls:
+            named = [pulse.lease.job_id for pulse in call.pulses]
+            for pulse in call.pulses:
+                id_ = pulse.lease.job_id
+                accepted = None
+                if call.answered and (id_ not in call.lost or named.count(id_) == 1):
+                    accepted = id_ not in call.lost
+                if call.answered or call.unknown:
+                    found[id_].append((pulse.lease.fence, call, pulse.progress, accepted))
+        return found
+
+    @cached_property
+    def renewed(self) -> set[str]:
+        """Jobs that an operator may have redriven: everything of theirs may begin again."""
+        return self.perhaps_moved("redrive")
+
+    @cached_property
+    def hurried(self) -> set[str]:
+        """Jobs that an operator may have told to run at once."""
+        return self.perhaps_moved("run_now", "redrive")
+
+    def perhaps_moved(self, *moves: str) -> set[str]:
+        """Jobs that one of these moves has moved, or may have."""
+        calls = [call for call in self.calls if call.move in moves]
+        return {id_ for call in calls for id_ in (call.moved if call.answered else call.ids or ())}
 
 
 def read_ledger(folder: Path) -> list[Event]:
-    """The ledger's events; a last line cut short by a kill is impossible, since lines are written whole."""
+    """The ledger's events; a last line cut short by a kill is impossible, since lines are short and written whole."""
     path = folder / "ledger"
     if not path.exists():
         return []
     return [Event(**json.loads(line)) for line in path.read_text().splitlines()]
-
-
-def violations(history: History) -> list[str]:
-    """What is wrong, in words; empty when nothing is."""
-    starts: dict[str, list[Event]] = defaultdict(list)
-    ends: dict[str, list[Event]] = defaultdict(list)
-    for event in history.events:
-        (starts if event.kind == "start" else ends)[event.id].append(event)
-    jobs = {job.id: job for job in history.jobs}
-    found = [f"{id_}: acknowledged, but not there" for id_ in history.acked - jobs.keys()]
-    found += [f"{id_}: stored {n} times" for id_, n in Counter(job.id for job in history.jobs).items() if n > 1]
-    found += [f"{id_}: ran although its enqueue was refused" for id_ in history.refused & starts.keys()]
-    found += [f"{id_}: ran, but nobody enqueued it" for id_ in starts.keys() - jobs.keys()]
-    found += [f"{id_}: started after it was cancelled waiting" for id_ in history.cancelled_waiting & starts.keys()]
-    for job in history.jobs:
-        found += [f"{job.id}: {text}" for text in _one(job, starts[job.id], ends[job.id], history)]
-    return found + _too_many_at_once(history)
-
-
-def _one(job: Job, starts: list[Event], ends: list[Event], history: History) -> Iterable[str]:
-    if job.state not in FINAL:
-        yield f"ended in no final state but {job.state.value}"
-    fences = [event.fence for event in starts]
-    if len(set(fences)) != len(fences):
-        yield "two starts under one lease"
-    in_order = sorted(starts, key=lambda event: event.at)
-    if [event.fence for event in in_order] != sorted(fences):
-        yield "a later start had an earlier lease"
-    yield from _overlaps(in_order, ends, history.disturbed)
-    yield from _counts(job, in_order, history)
-    if job.state is State.COMPLETED:
-        last = [event for event in ends if event.fence == max(fences, default=0)]
-        if not last:
-            yield "completed, but its last attempt never came to an end"
-        elif json.dumps(last[-1].value).encode() != job.result:
-            yield f"its result is {job.result!r}, not what its last attempt returned: {last[-1].value!r}"
-    asked = history.cancelled_at.get(job.id)
-    if asked is not None and sum(event.at > asked for event in in_order[1:]):
-        yield "another attempt started after it was cancelled while running"
-    for event in starts:
-        if event.args is not None and json.loads(job.args)["n"] != event.args["n"]:
-            yield f"it was enqueued with {job.args!r} but ran with {event.args!r}"
-
-
-def _overlaps(starts: list[Event], ends: list[Event], disturbed: set[int]) -> Iterable[str]:
-    """Two attempts at once are possible only if the first one's process was killed or stopped meanwhile."""
-    ended = {event.fence: event.at for event in ends}
-    for first, second in pairwise(starts):
-        if ended.get(first.fence, float("inf")) > second.at and first.pid not in disturbed:
-            yield f"attempts {first.attempt} and {second.attempt} ran at the same time"
-
-
-def _counts(job: Job, starts: list[Event], history: History) -> Iterable[str]:
-    if job.errors > job.max_attempts:
-        yield f"{job.errors} errors, but {job.max_attempts} attempts at most"
-    if job.crashes > history.max_crashes:
-        yield f"{job.crashes} crashes, but {history.max_crashes} at most"
-    if starts and starts[-1].attempt > job.attempt:
-        yield f"attempt {starts[-1].attempt} ran, the store knows {job.attempt}"
-    if any(event.attempt < 1 for event in starts):
-        yield "an attempt without a number"
-    undisturbed = [event for event in starts if event.pid not in history.disturbed]
-    if job.crashes and len(undisturbed) == len(starts) and len(starts) >= job.attempt:
-        yield "charged with a crash that did not happen"
-
-
-def _too_many_at_once(history: History) -> Iterable[str]:
-    """In one process, no more of a queue's jobs at once than it has slots there."""
-    moments: dict[tuple[int, str], list[tuple[float, int]]] = defaultdict(list)
-    for event in history.events:
-        moments[event.pid, event.queue].append((event.at, 1 if event.kind == "start" else -1))
-    found = []
-    for (pid, queue), changes in moments.items():
-        now = most = 0
-        for _, change in sorted(changes):
-            now += change
-            most = max(most, now)
-        if queue in history.slots and most > history.slots[queue]:
-            found.append(f"process {pid} ran {most} jobs of {queue} at once, it has {history.slots[queue]} slots")
-    return found

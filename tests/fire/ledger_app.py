@@ -70,9 +70,49 @@ class App:
             while not (folder / "go").exists():
                 time.sleep(0.005)
 
-        self.pay = jobs.task(name="pay")(pay)
-        self.pay_in_a_child = jobs.task(name="pay_in_a_child", queue="children")(pay)
-        self.held = jobs.task(name="held")(held)
+        apay, aheld = self._coroutines(payment, folder)
+        self.held = {"def": jobs.task(name="held")(held), "async def": jobs.task(name="aheld")(aheld)}
+        self.pay: dict[str, list[Any]] = {}  # by colour: in the worker itself, and in a child of it
+        for colour, handler, name in (("def", pay, "pay"), ("async def", apay, "apay")):
+            in_a_child = jobs.task(name=f"{name}_in_a_child", queue="children")(handler)
+            self.pay[colour] = [jobs.task(name=name)(handler), in_a_child]
+
+    def _coroutines(self, payment: str, folder: Path) -> tuple[Any, Any]:
+        """What `pay` and `held` do, in the loop."""
+        diary = self.diary
+
+        async def apay(job: CurrentJob, before: float, inside: float) -> None:
+            diary.write("start", job)
+            await asyncio.sleep(before)
+            async with job.transaction(result=job.attempt) as connection:
+                await write(connection, job)
+                await asyncio.sleep(inside)
+
+        async def write(connection: Any, job: CurrentJob) -> None:
+            pending = connection.execute(payment, (job.id, job.attempt))
+            if not isinstance(pending, sqlite3.Cursor):
+                await pending
+
+        async def aheld(job: CurrentJob, where: str) -> None:
+            """The same as `held`, in the loop."""
+            diary.write("start", job)
+            waits = job.attempt == 1
+            try:
+                if waits and where == "before":
+                    await await_go()  # where it is cancelled when its lease is gone
+                async with job.transaction(result=job.attempt) as connection:
+                    await write(connection, job)
+                    if waits and where == "inside":
+                        diary.write("inside", job)
+                        await await_go()
+            finally:
+                diary.write("end", job, value=job.attempt)
+
+        async def await_go() -> None:
+            while not (folder / "go").exists():  # noqa: ASYNC110 (what touches it is another process)
+                await asyncio.sleep(0.005)
+
+        return apay, aheld
 
     def make_tables(self) -> None:
         connection = connect(self.url)
@@ -81,11 +121,12 @@ class App:
         connection.commit()
         connection.close()
 
-    def buy(self, count: int) -> None:
+    def buy(self, count: int, colour: str) -> None:
         """Orders, each with its job; some are thought better of. Says an id once its order is committed."""
+        here, in_a_child = self.pay[colour]
         connection = connect(self.url)
         for _ in range(count):
-            task = self.pay_in_a_child if random.random() < 0.1 else self.pay
+            task = in_a_child if random.random() < 0.1 else here
             handle = task.options(transaction=connection).enqueue(random.uniform(0, 0.05), random.uniform(0, 0.01))
             connection.execute(f"INSERT INTO orders (job) VALUES ({self.mark})", (handle.id,))
             if random.random() < 0.2:

@@ -32,9 +32,10 @@ class Proxy:
         self.cuts = 0  # times that `cut_after` has cut
         self._target = (host, port)
         self._delay = 0.0
-        self._silent = False
+        self._silent: tuple[Direction, ...] = ()
         self._left: dict[Direction, int] = {}
         self._live: dict[asyncio.Task[None], bool] = {}  # each connection, and whether it ends with a reset
+        self._stranded: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -70,9 +71,16 @@ class Proxy:
         """
         self._do(lambda: self._become(left={direction: n_bytes}))
 
-    def black_hole(self) -> None:
-        """Hold up everything, the ends of connections too. New connections are accepted, and hear nothing."""
-        self._do(lambda: self._become(silent=True))
+    def black_hole(self, *directions: Direction) -> None:
+        """Hold up everything, the ends of connections too; or what goes in this direction.
+
+        New connections are accepted, and hear nothing.
+        """
+        self._do(lambda: self._become(silent=directions or ("to_server", "to_client")))
+
+    def strand(self) -> None:
+        """Nothing comes through the live connections any more, ever, not even their end. New ones are as they were."""
+        self._do(lambda: self._stranded.update(self._live))
 
     def reset(self) -> None:
         """Reset the live connections (RST, to both sides). What happens to new ones stays as it is."""
@@ -101,7 +109,9 @@ class Proxy:
 
         asyncio.run_coroutine_threadsafe(there(), self._loop).result(10)
 
-    def _become(self, delay: float = 0.0, silent: bool = False, left: dict[Direction, int] | None = None) -> None:
+    def _become(
+        self, delay: float = 0.0, silent: tuple[Direction, ...] = (), left: dict[Direction, int] | None = None
+    ) -> None:
         self._delay, self._silent, self._left = delay, silent, left or {}
         self._changed.set()
         self._changed = asyncio.Event()
@@ -128,22 +138,25 @@ class Proxy:
             server.setblocking(False)
             for each in (client, server):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._may_pass()
+            await self._may_pass(me, "to_server")
             await self._loop.sock_connect(server, self._target)
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(client, server, "to_server"))
-                both.create_task(self._pump(server, client, "to_client"))
+                both.create_task(self._pump(me, client, server, "to_server"))
+                both.create_task(self._pump(me, server, client, "to_client"))
         except* OSError:  # one side was reset, so the other is too
             self._live[me] = True
         finally:
             reset = self._live.pop(me)
+            self._stranded.discard(me)
             for each in (client, server):
                 _end(each, reset)
 
-    async def _pump(self, source: socket.socket, sink: socket.socket, direction: Direction) -> None:
-        while piece := await self._next(source):
+    async def _pump(
+        self, whose: asyncio.Task[None], source: socket.socket, sink: socket.socket, direction: Direction
+    ) -> None:
+        while piece := await self._next(whose, source, direction):
             self.seen[direction] += len(piece)
-            await self._may_pass()
+            await self._may_pass(whose, direction)
             left = self._left.get(direction)
             if left is not None:
                 piece = piece[:left]
@@ -153,21 +166,21 @@ class Proxy:
             if left == 0:
                 self._cut()
                 return
-        await self._may_pass()
+        await self._may_pass(whose, direction)
         sink.shutdown(socket.SHUT_WR)
 
-    async def _next(self, source: socket.socket) -> bytes:
+    async def _next(self, whose: asyncio.Task[None], source: socket.socket, direction: Direction) -> bytes:
         try:
             return await self._loop.sock_recv(source, PIECE)
         except OSError:
-            await self._may_pass()  # a black hole tells nobody of a reset
+            await self._may_pass(whose, direction)  # a black hole tells nobody of a reset
             raise
 
-    async def _may_pass(self) -> None:
+    async def _may_pass(self, whose: asyncio.Task[None], direction: Direction) -> None:
         """Return when what came now may go on; the rules may change meanwhile."""
         came = self._loop.time()
-        while self._silent or self._loop.time() < came + self._delay:
-            wait = None if self._silent else came + self._delay - self._loop.time()
+        while (held := direction in self._silent or whose in self._stranded) or self._loop.time() < came + self._delay:
+            wait = None if held else came + self._delay - self._loop.time()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), wait)
 

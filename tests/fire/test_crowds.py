@@ -1,4 +1,4 @@
-"""Many processes, threads and callers on one file at once."""
+"""Many processes, threads and callers on one file, or one server, at once."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import random
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
-from crew import LONG, Crew, later
+from crew import EVERYWHERE, LONG, PLACES, Crew, later, name_of
 from fire_history import read_ledger
 
 from jobsworth import Jobsworth, State
@@ -22,6 +21,7 @@ from waiting import until
 RACES = 10_000 if LONG else 2_000
 
 
+@EVERYWHERE
 def test_a_cancel_raced_against_the_claim_has_one_of_three_outcomes(crew: Crew) -> None:  # noqa: C901
     """(ran, not cancelled) xor (cancelled, 0 starts) xor (started, cancel requested, outcome recorded)."""
     crew.worker(lease=5)
@@ -70,6 +70,7 @@ def test_a_cancel_raced_against_the_claim_has_one_of_three_outcomes(crew: Crew) 
     crew.check(acked, cancelled_waiting=waiting, slots={"default": 4})
 
 
+@EVERYWHERE
 def test_a_cancel_without_any_worker_is_not_lost(crew: Crew) -> None:
     handles = [crew.app.quick.enqueue(n) for n in range(4)]
     assert all(handle.cancel() for handle in handles[:2])
@@ -79,6 +80,7 @@ def test_a_cancel_without_any_worker_is_not_lost(crew: Crew) -> None:
     crew.check(set(jobs), cancelled_waiting={handle.id for handle in handles[:2]})
 
 
+@EVERYWHERE
 def test_eight_processes_enqueue_and_four_claim(crew: Crew) -> None:
     """No "database is locked" reaches anybody, and no job is claimed twice."""
     workers = [crew.worker(lease=10) for _ in range(4)]
@@ -100,6 +102,7 @@ def test_eight_processes_enqueue_and_four_claim(crew: Crew) -> None:
     crew.check(acked, slots={"default": 4})
 
 
+@EVERYWHERE
 def test_delayed_jobs_start_once_and_never_early(crew: Crew) -> None:
     for _ in range(3):
         crew.worker(lease=1)
@@ -114,6 +117,7 @@ def test_delayed_jobs_start_once_and_never_early(crew: Crew) -> None:
     crew.check({handle.id for handle in handles})
 
 
+@EVERYWHERE
 def test_a_busy_worker_keeps_nothing_from_an_idle_one(crew: Crew) -> None:
     """No job waits behind a full worker while another has room."""
     crew.worker(queues={"default": 1}, name="narrow")
@@ -123,16 +127,16 @@ def test_a_busy_worker_keeps_nothing_from_an_idle_one(crew: Crew) -> None:
     crew.worker(name="wide")
     until(lambda: crew.jobs.find(state="completed", limit=1), 10)
     for handle in handles:
-        assert handle.wait(10).worker == "wide"
+        assert name_of(handle.wait(10).worker) == "wide"
     (crew.folder / "go.1").touch()
     blocker.wait(10)
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite"])
+@pytest.mark.parametrize("url", ["memory", *PLACES], indirect=True)
 def test_fifty_threads_and_fifty_coroutines_share_commits_and_get_their_own_receipts(  # noqa: C901
-    url: str, tmp_path: Path, seed: int
+    url: str, seed: int
 ) -> None:
-    jobs = Jobsworth(url if "memory" in url else f"sqlite:///{tmp_path / 'jobs.db'}")
+    jobs = Jobsworth(url)
 
     @jobs.task
     def task(n: int) -> None: ...
@@ -183,9 +187,10 @@ def _child(jobs: Jobsworth, task: Any, go: Any, done: Any) -> None:
     jobs.close()
 
 
-def test_a_forked_process_may_use_what_its_parent_opened(tmp_path: Path, seed: int) -> None:
+@EVERYWHERE
+def test_a_forked_process_may_use_what_its_parent_opened(url: str, seed: int) -> None:
     """Parent and child both go on with the same Jobsworth, and what either stores stays, whoever closes first."""
-    jobs = Jobsworth(f"sqlite:///{tmp_path / 'jobs.db'}")
+    jobs = Jobsworth(url)
 
     @jobs.task
     def task(n: int) -> None: ...
@@ -206,9 +211,10 @@ def test_a_forked_process_may_use_what_its_parent_opened(tmp_path: Path, seed: i
     jobs.close()
 
 
-def test_a_process_may_fork_with_a_worker_and_callers_at_work(tmp_path: Path, seed: int) -> None:
+@EVERYWHERE
+def test_a_process_may_fork_with_a_worker_and_callers_at_work(url: str, seed: int) -> None:
     """As a prefork server does: the children enqueue at once, while the parent's threads are in the middle of it."""
-    jobs = Jobsworth(f"sqlite:///{tmp_path / 'jobs.db'}")
+    jobs = Jobsworth(url)
 
     @jobs.task
     def task(n: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import crew as crews
 import ledger_app
 import pytest
-from crew import LONG, Crew, later
+from crew import LONG, Crew, later, name_of
 from fire_history import read_ledger
 
 from jobsworth import State
@@ -55,9 +55,10 @@ def check_payments(shop: Crew) -> None:
         assert (job.attempts[-1].number, job.attempts[-1].outcome) == (attempt, "succeeded")
 
 
-def test_every_payment_is_in_the_ledger_once_whoever_is_killed_or_put_to_sleep(shop: Crew) -> None:
+@pytest.mark.parametrize("colour", ["def", "async def"])
+def test_every_payment_is_in_the_ledger_once_whoever_is_killed_or_put_to_sleep(shop: Crew, colour: str) -> None:
     workers = [shop.worker(ready=False) for _ in range(2)]
-    customers = [shop.start("customer", count=1_000_000) for _ in range(2)]
+    customers = [shop.start("customer", count=1_000_000, colour=colour) for _ in range(2)]
     acked: set[str] = set()
     ends = time.monotonic() + SECONDS
     strikes: Counter[str] = Counter()
@@ -69,7 +70,7 @@ def test_every_payment_is_in_the_ledger_once_whoever_is_killed_or_put_to_sleep(s
         if strike == "customer":
             shop.kill(customers[victim])
             acked |= set(shop.said(customers[victim]))
-            customers[victim] = shop.start("customer", count=1_000_000)
+            customers[victim] = shop.start("customer", count=1_000_000, colour=colour)
         elif strike == "kill":
             shop.kill(workers[victim])
             workers[victim] = shop.worker(ready=False)
@@ -94,11 +95,14 @@ def _sleeps_past_its_lease(shop: Crew, worker: subprocess.Popen[bytes]) -> None:
     worker.send_signal(signal.SIGCONT)
 
 
+@pytest.mark.parametrize("colour", ["def", "async def"])
 @pytest.mark.parametrize("where", ["before", "inside"])
-def test_a_worker_that_slept_through_its_lease_leaves_nothing_in_the_ledger(shop: Crew, where: str) -> None:
+def test_a_worker_that_slept_through_its_lease_leaves_nothing_in_the_ledger(
+    shop: Crew, where: str, colour: str
+) -> None:
     """Stopped before its block, or inside it with its payment written but not committed."""
     sleeper = shop.worker(name="sleeper")
-    handle = shop.app.held.enqueue(where)
+    handle = shop.app.held[colour].enqueue(where)
     mark = "inside" if where == "inside" else "start"
     until(lambda: [event for event in read_ledger(shop.folder) if event.kind == mark], 20)
     shop.stop(sleeper)
@@ -118,4 +122,4 @@ def test_a_worker_that_slept_through_its_lease_leaves_nothing_in_the_ledger(shop
     check_payments(shop)
     if handle.refresh().job.attempt == 2:
         assert "after its lease was taken" in shop.log(sleeper)
-        assert {job.worker for job in shop.all_jobs()} == {"heir"}
+        assert {name_of(job.worker) for job in shop.all_jobs()} == {"heir"}

@@ -57,10 +57,12 @@ class Network(Proxy):
         self.pass_through()
 
 
-OUTAGES: dict[str, tuple[Callable[[Network], None], Callable[[Network], None]]] = {
+Outages = dict[str, tuple[Callable[[Network], object], Callable[[Network], object]]]
+OUTAGES: Outages = {
     "a reset": (Proxy.reset, lambda network: None),
     "refused": (Network.refuse, Network.heal),
     "held up": (Network.black_hole, Network.heal),
+    "stranded": (Network.black_hole, lambda network: (network.strand(), network.heal())[0]),
     "swallowed": (Network.black_hole, lambda network: (network.heal(), network.reset())[0]),
 }  # by name: how it begins and how it ends
 
@@ -77,6 +79,15 @@ def stopped(server: Any) -> Iterator[None]:
         for pid in reversed(family):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+
+
+def server_outages(server: Any) -> Outages:
+    """What may happen to the server itself; what it has acknowledged is on the disk."""
+    asleep = contextlib.ExitStack()
+    return {
+        "killed": (lambda network: server.kill(), lambda network: server.start()),
+        "stopped": (lambda network: asleep.enter_context(stopped(server)), lambda network: asleep.close()),
+    }
 
 
 class Load:

@@ -67,6 +67,12 @@ def enqueues_as_declared() -> None:
     assert_type(picture.id, str)
 
 
+async def completes_itself() -> int:
+    async with current_job().transaction() as connection:
+        await connection.execute("UPDATE orders SET paid = 1")
+        return 7
+
+
 async def shares_transactions(
     file: sqlite3.Connection, server: psycopg.AsyncConnection[Any], session: Session, later: AsyncSession
 ) -> None:
@@ -77,6 +83,10 @@ async def shares_transactions(
     jobs.enqueue_many([send_email.new_job(7, "welcome", {})], transaction=file)
     with current_job().transaction(result=7) as connection:
         connection.execute("UPDATE orders SET paid = 1")
+    async with current_job().transaction(result=7) as connection:
+        await connection.execute("UPDATE orders SET paid = 1")
+    # No exception is swallowed: what follows a block that returns is never reached.
+    assert_type(await completes_itself(), int)
     send_email.options(transaction="sqlite:///jobs.db")  # type: ignore[arg-type]
 
 

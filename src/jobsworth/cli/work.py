@@ -72,7 +72,7 @@ def worker(
     grace
         Seconds that running jobs get to finish when the worker stops.
     name
-        What it is called in `jobsworth workers`; host, pid and a random part if not given.
+        What it is called in `jobsworth workers`, before a random part; host and pid if not given.
     log_format
         text or json lines, on stderr.
     verbose

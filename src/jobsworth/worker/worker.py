@@ -47,7 +47,7 @@ class Worker:
     queues: names, {"name": slots} or "name:slots,name"; all of the app's queues if not given.
     lease:  seconds after which a worker that has died loses its jobs to others (at least 1; 5 is a good short one).
     grace:  seconds that running jobs get at shutdown before they are handed back.
-    name:   the worker's id; host, pid and a random part if not given.
+    name:   what people know it by, host and pid if not given. Its id is that and a random part: no two share an id.
     spec:   where child processes find the app ("app:jobs"); found by itself if the app is a module's attribute.
     listener: hears the worker's events; by default they become log lines.
 
@@ -72,7 +72,8 @@ class Worker:
             raise BadOption(f"grace must be at least 0 seconds, not {grace!r}")
         self.app = app
         self.slots = slots_from(app, queues)
-        self.id = checked(name, "worker name") if name else _new_name()
+        self._name = checked(name, "worker name") if name else None
+        self._name_yourself()
         self._lease = lease
         self._grace = grace
         self._spec = spec
@@ -99,9 +100,15 @@ class Worker:
                     hint='make the Jobsworth a module\'s top-level variable, or pass spec="module:name"',
                 )
 
+    def _name_yourself(self) -> None:
+        self._pid = os.getpid()
+        self.id = f"{(self._name or _host_and_pid())[:121]}.{new_id()[-6:]}"
+
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        if os.getpid() != self._pid:  # forked since
+            self._name_yourself()
         tasks = [name for name, task in self.app.tasks.items() if task.queue.name in self.slots]
         card = WorkerCard(
             id=self.id, host=socket.gethostname()[:128], pid=os.getpid(), version=VERSION, queues=dict(self.slots),
@@ -267,6 +274,6 @@ def _safe(listener: Listener) -> Listener:
     return tell
 
 
-def _new_name() -> str:
+def _host_and_pid() -> str:
     host = "".join(char if char.isalnum() or char in "_.-" else "-" for char in socket.gethostname())[:64] or "host"
-    return f"{host}.{os.getpid()}.{new_id()[-6:]}"
+    return f"{host}.{os.getpid()}"

@@ -6,12 +6,13 @@ Every verb is one transaction, most are one round trip; the server's clock is th
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -37,11 +38,12 @@ from ...job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Receipt, Wor
 from ...lifecycle import Move, Settlement, refuse_held
 from ...statistics import Statistics
 from . import adopt, desk, doctor, figures, intake, life, migrate, tallies
-from .completing import completing
+from .completing import acompleting, completing
 from .doorbell import Doorbell
 from .enlist import HOME, enlist, tables
 from .faults import IN_THE_WAY
 from .lines import Line, Lines
+from .looped import LoopedLine, LoopedLines
 from .marks import Marks
 from .names import DEFAULT, checked, named
 
@@ -85,6 +87,7 @@ class PostgresEngine:
         self._lines = Lines(self._conninfo, self.where)
         self._marks = Marks()
         self._lent = Lines(self._conninfo, self.where)  # to handlers
+        self._looped = LoopedLines(self._conninfo, self.where)  # to those that are coroutines
         self._home: tuple[Any, ...] | None = None
         self._bell = Bell()
         self._doorbell = Doorbell(self._lines, self.schema, self._bell)
@@ -94,7 +97,7 @@ class PostgresEngine:
 
     def _open(self) -> None:
         try:
-            with self._lines.line() as line:
+            with self._lines.line(patient=True) as line:
                 migrate.migrate(line, self.schema)
         except BaseException:
             self._lines.hang_up()  # who could not open it need not close it
@@ -106,6 +109,7 @@ class PostgresEngine:
         self._doorbell.stop()
         self._lines.hang_up()
         self._lent.hang_up()
+        self._looped.hang_up()
         self._home = None
 
     async def schema_version(self) -> SchemaVersion:
@@ -135,13 +139,22 @@ class PostgresEngine:
     def completing(self, ending: Callable[[], Settlement]) -> Iterator[Line]:
         if not self._opened:
             self._open()
-
-        def settle(line: Line, end: Settlement) -> bool:
-            return life.settle_one(self._ask(line), end, self._now())
-
-        with completing(self._lent, settle, ending) as line:
+        with completing(self._lent, self._last, ending) as line:
             yield line
         self._ring()
+
+    @asynccontextmanager
+    async def acompleting(self, ending: Callable[[], Settlement]) -> AsyncIterator[LoopedLine]:
+        if not self._opened:
+            await asyncio.to_thread(self._open)
+        async with acompleting(self._looped, self._last, ending) as line:
+            yield line
+        self._ring()
+
+    def _last(self, ending: Settlement) -> tuple[bytes, Sequence[Any]]:
+        """The statement that ends a job in its own transaction."""
+        sql, values = life.settling(ending, self._now())
+        return named(self.schema, sql).encode(), values
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
         answer = self._do(
@@ -171,13 +184,14 @@ class PostgresEngine:
             with line.transaction():
                 return desk.move(self._ask(line), where, move, self._now())
 
-        moved = self._do(work)
+        moved = self._do(work, patient=True)
         if moved:
             self._ring()
         return moved
 
     async def delete(self, where: Where) -> int:
-        return self._do(lambda line: desk.delete(self._ask(line), where, self._now()))
+        everything = where.limit is None  # a worker's office, which has little time, deletes by and by
+        return self._do(lambda line: desk.delete(self._ask(line), where, self._now()), patient=everything)
 
     async def configure(self, queue: str, settings: QueueSettings) -> None:
         self._do(lambda line: desk.configure(self._ask(line), queue, settings))
@@ -193,7 +207,7 @@ class PostgresEngine:
             with line.transaction():
                 return adopt.adopt(self._ask(line), jobs)
 
-        adopted = self._do(work)
+        adopted = self._do(work, patient=True)
         self._ring()
         return adopted
 
@@ -269,11 +283,14 @@ class PostgresEngine:
 
         return self._do(work)
 
-    def _do(self, work: Callable[[Line], T]) -> T:
-        """Run one transaction, again if another one was in its way. Raises EngineUnavailable or another EngineError."""
+    def _do(self, work: Callable[[Line], T], *, patient: bool = False) -> T:
+        """Run one transaction, again if another one was in its way. Raises EngineUnavailable or another EngineError.
+
+        patient: it may be long, and is waited for as long as the server is at work on it.
+        """
         if not self._opened:
             self._open()
-        with self._lines.line() as line:
+        with self._lines.line(patient=patient) as line:
             for _ in range(TRIES - 1):
                 try:
                     return work(line)
@@ -298,6 +315,7 @@ def _after_fork() -> None:
     for engine in list(_engines):
         engine._lines.forget()  # noqa: SLF001
         engine._lent.forget()  # noqa: SLF001
+        engine._looped.forget()  # noqa: SLF001
         engine._start()  # noqa: SLF001
 
 

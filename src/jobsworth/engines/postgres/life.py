@@ -55,6 +55,9 @@ def turn(
         with line.transaction():
             written = _settle_and_forward(ask, settle, ended, others, test_now)
             rows = ask(CLAIM, (text(worker), wants, lease, test_now), binary=True).fetchall()
+    elif not settle:
+        written = set()
+        rows = ask(CLAIM, (text(worker), wants, lease, test_now), binary=True).fetchall()
     else:
         rows = ask(TURN, (text(worker), ended, others, wants, lease, test_now), binary=True).fetchall()
         written = set(rows[0][0] or ())
@@ -103,10 +106,10 @@ def _wants(want: Sequence[Want], begin: Sequence[Rank]) -> str | None:
     return to_json(asked) if asked else None
 
 
-def settle_one(ask: Ask, ending: Settlement, test_now: float | None) -> bool:
-    """Write one ending that brings no job with it. False if its lease was lost."""
+def settling(ending: Settlement, test_now: float | None) -> tuple[str, Sequence[Any]]:
+    """What writes one ending that brings no job with it. It answers with no row if its lease was lost."""
     ended, others = _endings([ending])
-    return bool(ask(SETTLE, (ended, others, test_now)).fetchall())
+    return SETTLE, (ended, others, test_now)
 
 
 def _settle_and_forward(

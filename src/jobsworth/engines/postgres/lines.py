@@ -7,22 +7,25 @@ waits for it. Here whoever comes first after an outage connects, at once or not 
 from __future__ import annotations
 
 import contextlib
+import math
 import select
 import threading
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import pq
 
-from .faults import translate
+from .faults import PARTED, translate
+from .silence import Silence
 
 T = TypeVar("T")
 CONNECT_WITHIN = 3  # seconds
 ANSWER_WITHIN = 10.0  # seconds a server may leave any of our statements unanswered; they take milliseconds
+SECOND_WITHIN = (2, 1.5)  # seconds to connect, and to answer, for who only asks whether the server lives
 IDLE = 4  # connections kept open while nobody uses them
-_KEEPALIVE: dict[str, Any] = {
+HOW: dict[str, Any] = {
+    "autocommit": True, "prepare_threshold": None, "connect_timeout": CONNECT_WITHIN, "application_name": "jobsworth",
     "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000,
 }  # fmt: skip
 
@@ -31,12 +34,19 @@ class Line(psycopg.Connection[tuple[Any, ...]]):
     """A connection that gives up on a server that takes a statement and never answers."""
 
     answer_within = ANSWER_WITHIN
+    patient = False  # a statement may take longer while the server is seen at work on it
+    second: Callable[[], Line] | None = None  # how to ask the server about this connection
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
-        return super().wait(_bounded(gen, time.monotonic() + self.answer_within), *args, **options)
+        # To a handler it is lent without bounds.
+        silence = Silence(self, None if math.isinf(self.answer_within) else self.second)
+        try:
+            return super().wait(bounded(gen, silence), *args, **options)
+        finally:
+            silence.end()
 
 
-def _bounded(gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
+def bounded(gen: Generator[Any, Any, T], silence: Silence) -> Generator[Any, Any, T]:
     """What psycopg waits with: it asks for a state of the socket and is told every 0.1 s that there is none yet."""
     answer = None
     while True:
@@ -46,9 +56,14 @@ def _bounded(gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any
             value: T = done.value
             return value
         answer = yield wanted
-        if not answer and time.monotonic() > deadline:
+        if answer:
+            silence.broken()
+            continue
+        try:
+            silence.goes_on()
+        except BaseException:
             gen.close()
-            raise psycopg.OperationalError("the server took a statement and did not answer")
+            raise
 
 
 def readable(handles: list[int], seconds: float) -> list[int]:
@@ -69,13 +84,16 @@ class Lines:
         self._idle: list[Line] = []
 
     @contextlib.contextmanager
-    def line(self) -> Iterator[Line]:
+    def line(self, *, patient: bool = False) -> Iterator[Line]:
         """A connection in autocommit. One that an error may have left in any state is closed, not used again."""
         try:
             line = self.take()
+            line.patient = patient
             try:
                 yield line
-            except psycopg.DatabaseError:
+            except psycopg.DatabaseError as exc:
+                if self.parted(exc):
+                    line.close()
                 self.give_back(line)
                 raise
             except BaseException:
@@ -83,17 +101,33 @@ class Lines:
                 raise
             self.give_back(line)
         except psycopg.Error as exc:
-            if isinstance(exc, psycopg.OperationalError) and exc.sqlstate is None:
-                self.hang_up()  # what broke this one has broken the others
             raise translate(exc, self.where) from exc
 
     def connect(self) -> Line:
         """A new connection, for somebody who keeps it. Raises psycopg's errors."""
-        line: Line = Line.connect(
-            self._conninfo, autocommit=True, prepare_threshold=None, connect_timeout=CONNECT_WITHIN,
-            application_name="jobsworth", **_KEEPALIVE,
-        )  # fmt: skip
+        line = self._connect(CONNECT_WITHIN)
+        line.second = self._second
         return line
+
+    def _second(self) -> Line:
+        to_connect, to_answer = SECOND_WITHIN
+        line = self._connect(to_connect)
+        line.answer_within = to_answer
+        return line
+
+    def _connect(self, within: int) -> Line:
+        line: Line = Line.connect(self._conninfo, **{**HOW, "connect_timeout": within})
+        return line
+
+    def parted(self, exc: BaseException) -> bool:
+        """True for an error after which none of our connections is of use; those that nobody uses are closed.
+
+        What broke one has broken the others, and a server that only reads now is not the one we want any more.
+        """
+        gone = isinstance(exc, PARTED) or (isinstance(exc, psycopg.OperationalError) and exc.sqlstate is None)
+        if gone:
+            self.hang_up()
+        return gone
 
     def hang_up(self) -> None:
         """Close what nobody uses."""

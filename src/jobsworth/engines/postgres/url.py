@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
@@ -37,10 +38,18 @@ def read(url: str, shown: str) -> tuple[str, str, bool]:
             raise BadUrl(f"{shown!r}: there is no option {name!r}", hint=_nearest(name, known))
     if ours["doorbell"] not in ("on", "off"):
         raise BadUrl(f"{shown!r}: doorbell is on or off, not {ours['doorbell']!r}")
-    query = urlencode(theirs, quote_via=quote)  # to libpq a "+" is a plus
-    conninfo = f"postgresql://{parts.netloc}{parts.path}{'?' if query else ''}{query}"
-    _check(conninfo, shown)
+    where = f"postgresql://{parts.netloc}{parts.path}"
+    conninfo = _joined(where, theirs)
+    given = _check(conninfo, shown)
+    if "," in str(given.get("host") or "") and "target_session_attrs" not in given:
+        # One of them is the primary, and a standby is of no use to us, however willing.
+        conninfo = _joined(where, [*theirs, ("target_session_attrs", "read-write")])
     return conninfo, ours["schema"], ours["doorbell"] == "on"
+
+
+def _joined(where: str, options: list[tuple[str, str]]) -> str:
+    query = urlencode(options, quote_via=quote)  # to libpq a "+" is a plus
+    return f"{where}{'?' if query else ''}{query}"
 
 
 def _nearest(name: str, known: set[str]) -> str:
@@ -53,7 +62,7 @@ def _keywords() -> set[str]:
     return {option.keyword.decode() for option in pq.Conninfo.get_defaults()} | {"ssl"}
 
 
-def _check(conninfo: str, shown: str) -> None:
+def _check(conninfo: str, shown: str) -> dict[str, Any]:
     """Refuse now what libpq would refuse at every connect; its own words may repeat a part of the password."""
     try:
         given = conninfo_to_dict(conninfo)
@@ -62,3 +71,4 @@ def _check(conninfo: str, shown: str) -> None:
     ports = str(given.get("port") or "").split(",")
     if "@" in str(given.get("host") or "") or not all(not each or each.isdecimal() for each in ports):
         raise BadUrl(f"{shown!r} has no host and port that make sense", hint=_ENCODE)
+    return given

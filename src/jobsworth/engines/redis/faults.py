@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import ssl
 
 from ...errors import BadUrl, EngineError, EngineUnavailable, StorageFull
+from .url import SECURE
 
 MISSING = "pip install 'jobsworth[redis]'"
 
@@ -40,9 +42,22 @@ _WORDS = {
 _WITHIN_SCRIPT = re.compile(r"-([A-Z]{2,}) ")  # Redis before 7 wraps what a script ran into
 
 
-def _word(exc: BaseException, text: str) -> str:
+# This node is not, or not now, the one that keeps our keys: another connection may lead to another one.
+_ELSEWHERE = frozenset({"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "MOVED"})
+
+
+def parted(exc: BaseException) -> bool:
+    """True for an answer after which no connection that there is now is of use."""
+    return _word(exc) in _ELSEWHERE
+
+
+def _word(exc: BaseException) -> str:
+    text = str(exc)
     found = _WITHIN_SCRIPT.search(text) if "running script" in text else None
-    return found.group(1) if found else _WORDS.get(type(exc).__name__) or text.split(" ", 1)[0]
+    if found:  # first: the driver only sees the word around it
+        return found.group(1)
+    told = getattr(exc, "status_code", None) or _WORDS.get(type(exc).__name__)
+    return str(told or text.split(" ", 1)[0])
 
 
 def translate(exc: BaseException, shown: str) -> EngineError:
@@ -50,7 +65,7 @@ def translate(exc: BaseException, shown: str) -> EngineError:
     import redis.exceptions as theirs
 
     text = str(exc)
-    word = str(getattr(exc, "status_code", None) or _word(exc, text))
+    word = _word(exc)
     if word == "OOM":
         return StorageFull(
             f"{shown}: Redis has reached its maxmemory; new jobs are refused, what was acknowledged is kept",
@@ -67,14 +82,40 @@ def translate(exc: BaseException, shown: str) -> EngineError:
         )
     if isinstance(exc, theirs.AuthenticationError):
         return EngineUnavailable(f"{shown}: Redis does not let us in ({text})", hint="check user and password")
-    if isinstance(exc, theirs.TimeoutError):
-        return EngineUnavailable(
-            f"{shown}: Redis does not answer ({text})",
-            hint="is the server, or the network in between, overloaded or cut? the next call connects anew",
-        )
-    if isinstance(exc, (theirs.ConnectionError, OSError)):
-        return EngineUnavailable(
-            f"{shown}: no connection to Redis ({text})",
-            hint="is the server running, and the address right? the next call connects anew",
-        )
+    if isinstance(exc, (theirs.ConnectionError, theirs.TimeoutError, OSError)):
+        return _unreachable(exc, shown, late=isinstance(exc, theirs.TimeoutError))
     return EngineError(f"{shown}: {type(exc).__name__}: {text}")
+
+
+def _unreachable(exc: BaseException, shown: str, *, late: bool) -> EngineUnavailable:
+    """There is no connection, or no answer."""
+    tls = _of_tls(exc)
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        return EngineUnavailable(
+            f"{shown}: this machine does not trust its certificate ({tls.verify_message.rstrip('.')})",
+            hint="SSL_CERT_FILE=/path/to/ca.pem names whom to trust; the URL's host must be a name in the certificate",
+        )
+    secure = shown.lower().startswith(SECURE)
+    spoken = "does it speak TLS at this port? without it is redis://" if secure else "with TLS it is rediss://"
+    if tls is not None:
+        return EngineUnavailable(f"{shown}: it does not speak TLS as we do ({tls.reason or tls})", hint=spoken)
+    if late:
+        asked = "is the server, or the network in between, overloaded or cut?"
+        more = f"; {spoken}" if secure else ""
+        return EngineUnavailable(
+            f"{shown}: Redis does not answer ({exc})", hint=f"{asked} the next call connects anew{more}"
+        )
+    return EngineUnavailable(
+        f"{shown}: no connection to Redis ({exc})",
+        hint=f"is the server running, and the address right? the next call connects anew; {spoken}",
+    )
+
+
+def _of_tls(exc: BaseException) -> ssl.SSLError | None:
+    """What went wrong with TLS, if the driver's exception came from that."""
+    seen: BaseException | None = exc
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None

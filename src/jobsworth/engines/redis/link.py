@@ -10,16 +10,19 @@ import functools
 import importlib
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from . import faults
 from .keys import prefix
 from .scripts import Script, script
+from .silence import Lives, Silence, listen_briefly
 from .url import Address
 
-CONNECT_TIMEOUT = 3.0  # seconds
+CONNECT_TIMEOUT = 3.0  # seconds, and as many to be greeted
 ANSWER_TIMEOUT = 10.0  # seconds
+SECOND_TIMEOUT = 1.5  # seconds to connect, and to answer, for who only asks whether the server lives
 KEPT = 8  # idle connections
 # They only look: sending them again is right. All others may have run, and are the caller's to repeat: an enqueue is
 # idempotent by its jobs' ids and an ending is fenced, but a lost receipt or claim would be told wrongly or given twice.
@@ -63,17 +66,19 @@ class Link:
             closed = self._closed
             connection = self._take(theirs)
             try:
-                answer = _exchange(connection, words, known, ring, theirs)
+                answer = _exchange(connection, words, known, ring, theirs, self._lives)
             except theirs.MovedError as exc:  # nothing was done there
+                connection.disconnect()
                 self.close()
                 if last_try:
                     raise faults.translate(exc, self.address.shown) from exc
                 self._moved = (exc.host, exc.port)
-            except (theirs.ReadOnlyError, theirs.ClusterDownError) as exc:  # this node is not the right one any more
-                self._forget_all()
-                raise faults.translate(exc, self.address.shown) from exc
             except theirs.ResponseError as exc:
-                self._give_back(connection, closed)
+                if faults.parted(exc):
+                    connection.disconnect()
+                    self._forget_all()
+                else:
+                    self._give_back(connection, closed)
                 raise faults.translate(exc, self.address.shown) from exc
             except (theirs.RedisError, OSError) as exc:
                 connection.disconnect()
@@ -108,15 +113,41 @@ class Link:
     def connect(self) -> Any:
         """A new connection. The caller disconnects it. Raises EngineUnavailable, or BadUrl without the driver."""
         theirs = _exceptions(self.address.shown)
-        connection = self._make()
+        last_try = time.monotonic() + ANSWER_TIMEOUT - CONNECT_TIMEOUT
+        while True:
+            connection, reached = self._make(CONNECT_TIMEOUT, CONNECT_TIMEOUT), False
+
+            def greet(connection: Any) -> None:
+                nonlocal reached
+                reached = True
+                connection.on_connect()
+
+            connection.redis_connect_func = greet
+            try:
+                connection.connect()
+                listen_briefly(connection, ANSWER_TIMEOUT)
+            except (theirs.RedisError, OSError) as exc:
+                # Somebody took it and did not greet us: slow, or not the server any more. Knock again to find out.
+                if reached and isinstance(exc, theirs.TimeoutError) and time.monotonic() < last_try:
+                    continue
+                self._forget_all()
+                raise faults.translate(exc, self.address.shown) from exc
+            return connection
+
+    def _lives(self) -> bool:
+        """Whether the server runs a script for somebody who comes now."""
+        theirs = _exceptions(self.address.shown)
+        connection = self._make(SECOND_TIMEOUT, SECOND_TIMEOUT)
         try:
             connection.connect()
-        except (theirs.RedisError, OSError) as exc:
-            self._forget_all()
-            raise faults.translate(exc, self.address.shown) from exc
-        return connection
+            connection.send_command("EVAL", "return 1", 0, check_health=False)
+            return bool(connection.read_response() == 1)
+        except (theirs.RedisError, OSError):  # it is not to be asked, as far as we can tell: it is too early to say
+            return False
+        finally:
+            connection.disconnect()
 
-    def _make(self) -> Any:
+    def _make(self, to_connect: float, to_answer: float) -> Any:
         drivers: Any = importlib.import_module("redis.connection")
         from redis.backoff import NoBackoff
         from redis.retry import Retry
@@ -124,7 +155,7 @@ class Link:
         address = self.address
         options: dict[str, Any] = {
             **address.credentials, "db": address.db, "protocol": 2, "retry": Retry(NoBackoff(), 0),
-            "socket_timeout": ANSWER_TIMEOUT, "socket_connect_timeout": CONNECT_TIMEOUT,
+            "socket_timeout": to_answer, "socket_connect_timeout": to_connect,
         }  # fmt: skip
         if address.path is not None:
             return drivers.UnixDomainSocketConnection(path=address.path, **options)
@@ -134,25 +165,31 @@ class Link:
 
 
 def _exchange(
-    connection: Any, words: tuple[Value, ...], known: Script | None, ring: tuple[bytes, bytes] | None, theirs: Any
+    connection: Any,
+    words: tuple[Value, ...],
+    known: Script | None,
+    ring: tuple[bytes, bytes] | None,
+    theirs: Any,
+    lives: Lives,
 ) -> Any:
+    silence = Silence(connection, lives, ANSWER_TIMEOUT, theirs)
     packed = _pack(connection, words)
     if ring is not None:
         packed += _pack(connection, ("PUBLISH", *ring))
-    connection.send_packed_command((packed,), check_health=False)
+    silence.send(packed)
     try:
-        return connection.read_response()
+        return silence.read()
     except theirs.NoScriptError:  # the server has restarted, or somebody flushed its scripts: nothing was run
         if known is None:
             raise
         if ring is not None:
-            _heard(connection, theirs)
+            _heard(silence, theirs)
             ring = None
-        connection.send_command("EVAL", known.text, *words[2:], check_health=False)
-        return connection.read_response()
+        silence.send(_pack(connection, ("EVAL", known.text, *words[2:])))
+        return silence.read()
     finally:
         if ring is not None and connection.is_connected:
-            _heard(connection, theirs)
+            _heard(silence, theirs)
 
 
 def _pack(connection: Any, words: tuple[Value, ...]) -> bytes:
@@ -172,10 +209,10 @@ def _packer() -> Any:
         return None
 
 
-def _heard(connection: Any, theirs: Any) -> None:
+def _heard(silence: Silence, theirs: Any) -> None:
     """Read what became of the ring. It is a hint: a user who may not publish has none, and polls."""
     try:
-        connection.read_response()
+        silence.read()
     except theirs.ResponseError:
         return
 

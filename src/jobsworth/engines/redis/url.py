@@ -12,7 +12,7 @@ from ...suggest import did_you_mean
 from ..urls import redacted
 
 SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
-_SECURE = ("rediss", "valkeys")
+SECURE = ("rediss", "valkeys")
 _OPTIONS = ("namespace", "doorbell", "db")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 _ENCODE = "in a user or password write @ as %40, / as %2F, : as %3A, ? as %3F and # as %23"
@@ -66,7 +66,7 @@ def parse(url: str) -> Address:
     return Address(
         host=unquote(parts.hostname or "localhost"),
         port=port,
-        secure=scheme in _SECURE,
+        secure=scheme in SECURE,
         db=_number(db, shown),
         **common,
     )

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from pathlib import Path
 
 from ...bell import Bell
@@ -33,7 +33,7 @@ from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
 from ...statistics import Statistics
 from . import adopt, desk, doctor, figures, intake, life, migrate, tallies
-from .completing import Loans, completing
+from .completing import Loans, completing, in_threads
 from .enlist import enlist
 from .keeper import Keeper
 from .store import Store
@@ -96,9 +96,15 @@ class SqliteEngine:
     async def enlist(self, jobs: Sequence[NewJob]) -> Script[list[Receipt] | QueueFull]:
         return enlist(self.path, jobs, self._clock())
 
+    def completing(self, ending: Callable[[], Settlement]) -> AbstractContextManager[sqlite3.Connection]:
+        return self._completing(ending, threading.get_ident())
+
+    def acompleting(self, ending: Callable[[], Settlement]) -> AbstractAsyncContextManager[sqlite3.Connection]:
+        return in_threads(self._completing(ending, threading.get_ident()))
+
     @contextmanager
-    def completing(self, ending: Callable[[], Settlement]) -> Iterator[sqlite3.Connection]:
-        with completing(self._store, self._loans, self._clock, ending) as connection:
+    def _completing(self, ending: Callable[[], Settlement], holder: int) -> Iterator[sqlite3.Connection]:
+        with completing(self._store, self._loans, self._clock, ending, holder) as connection:
             yield connection
         self._store.on_commit()
         self._bell.ring()

@@ -300,12 +300,13 @@ BEGIN
          WHERE NOT EXISTS (SELECT FROM @queues AS known WHERE known.name = want.queue AND known.paused)
     LOOP
         v_found := 0;
+        -- They look at the clock once more: a job that came after v_now may be seen, and does not start before that.
         IF v_want.crashed AND NOT v_crashed THEN
             RETURN QUERY
             UPDATE @jobs AS job SET
                 state = 2, attempt = job.attempt + 1, fence = job.fence + 1, worker = the_worker,
-                lease_until = v_now + lease, started_at = v_now, updated_at = v_now, progress = NULL,
-                version = job.version + 1
+                lease_until = v_now + lease, started_at = (SELECT @moment(test_now)), updated_at = (SELECT @moment(test_now)),
+                progress = NULL, version = job.version + 1
              WHERE job.seq = (
                    SELECT line.seq FROM @jobs AS line
                     WHERE line.state = 1 AND line.crashes > 0 AND line.queue = v_want.queue
@@ -319,13 +320,13 @@ BEGIN
         END IF;
         RETURN QUERY
         WITH chosen AS MATERIALIZED (
-            SELECT line.seq FROM @jobs AS line
+            SELECT line.seq, (SELECT @moment(test_now)) AS now FROM @jobs AS line
              WHERE line.state = 1 AND line.crashes = 0 AND line.queue = v_want.queue AND line.task = ANY (v_want.tasks)
                AND ((-line.priority::bigint), line.seq) >= (v_want.from_rank, v_want.from_seq)
              ORDER BY (-line.priority::bigint), line.seq LIMIT v_want.room - v_found FOR UPDATE SKIP LOCKED)
         UPDATE @jobs AS job SET
             state = 2, attempt = job.attempt + 1, fence = job.fence + 1, worker = the_worker,
-            lease_until = v_now + lease, started_at = v_now, updated_at = v_now, progress = NULL,
+            lease_until = v_now + lease, started_at = chosen.now, updated_at = chosen.now, progress = NULL,
             version = job.version + 1
           FROM chosen WHERE job.seq = chosen.seq
         RETURNING NULL::double precision, job.seq, job.id, job.fence, job.queue, job.task, job.args, job.attempt,

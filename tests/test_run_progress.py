@@ -1,0 +1,90 @@
+"""Progress, as handlers report it and others see it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from jobsworth import CurrentJob, Jobsworth, State, current_job
+from jobsworth.engine import Heard, Pulse, WorkerCard
+from jobsworth.engines.memory import MemoryEngine
+from jobsworth.errors import EngineUnavailable
+from jobsworth.events import EngineBack, EngineLost, Event
+from waiting import until
+
+
+def test_progress_is_coalesced_and_the_last_one_always_arrives(jobs: Jobsworth) -> None:
+    @jobs.task
+    def busy(n: int) -> None:
+        for i in range(n):
+            current_job().report_progress(i + 1, n)
+        current_job().report_progress(n, n, message="last words")
+
+    with jobs.worker(lease=5):
+        handles = [busy.enqueue(n) for n in (1, 100, 20_000)]
+        ends = [handle.wait(20) for handle in handles]
+    for job, n in zip(ends, (1, 100, 20_000), strict=True):
+        assert job.state is State.COMPLETED
+        assert job.progress is not None
+        assert (job.progress.current, job.progress.percent, job.progress.message) == (n, 100, "last words")
+        assert job.version < 30  # not a write for each note
+
+
+def test_progress_can_be_seen_while_the_job_runs(jobs: Jobsworth) -> None:
+    go = threading.Event()
+
+    @jobs.task
+    def halfway(job: CurrentJob) -> None:
+        job.report_progress(1, 4, message="a quarter")
+        go.wait(20)
+
+    with jobs.worker(lease=5):
+        handle = halfway.enqueue()
+        seen = until(lambda: handle.progress)
+        assert (seen.current, seen.total, seen.percent, seen.message) == (1, 4, 25, "a quarter")
+        assert handle.status()["job"]["progress"] == {"current": 1, "total": 4, "percent": 25}
+        go.set()
+        handle.wait(10)
+
+
+def test_the_last_progress_survives_a_failed_ending(jobs: Jobsworth) -> None:
+    @jobs.task(max_attempts=1)
+    def fails() -> None:
+        current_job().report_progress(2, 3, message="then it broke")
+        raise ValueError("broken")
+
+    with jobs.worker(lease=5):
+        job = fails.enqueue().wait(10)
+    assert job.progress is not None
+    assert (job.progress.current, job.progress.message) == (2, "then it broke")
+
+
+class Hiccups(MemoryEngine):
+    """Fails every pulse that carries progress, as often as it is told to."""
+
+    failures = 1
+
+    async def pulse(self, card: WorkerCard, pulses: Any, *, lease: float) -> Heard:
+        if self.failures and any(isinstance(each, Pulse) and each.progress for each in pulses):
+            self.failures -= 1
+            raise EngineUnavailable("hiccup")
+        return await super().pulse(card, pulses, lease=lease)
+
+
+def test_progress_that_could_not_be_written_is_written_later(heard: list[Event]) -> None:
+    jobs = Jobsworth(engine=Hiccups())
+    go = threading.Event()
+
+    @jobs.task
+    def halfway(job: CurrentJob) -> None:
+        job.report_progress(1, 2)
+        go.wait(20)
+
+    with jobs.worker(lease=2, listener=heard.append):
+        handle = halfway.enqueue()
+        until(lambda: any(isinstance(event, EngineLost) for event in heard))
+        assert until(lambda: handle.progress, 10).current == 1
+        go.set()
+        handle.wait(10)
+    assert any(isinstance(event, EngineBack) for event in heard)
+    jobs.close()
