@@ -18,8 +18,22 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from .errors import QueueFull
-from .job import Attempt, CancelRequest, Claim, Job, JobId, Lease, NewJob, Progress, Receipt, State, WorkerId
+from .job import (
+    Attempt,
+    CancelRequest,
+    Claim,
+    Job,
+    JobId,
+    Lease,
+    LogLine,
+    NewJob,
+    Progress,
+    Receipt,
+    State,
+    WorkerId,
+)
 from .lifecycle import Move, Settlement
+from .logged import Logged
 from .statistics import Statistics, Sum, look
 
 CARD_LEASES = 3  # a worker's card outlives its last pulse by this many leases
@@ -60,10 +74,15 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class Pulse(msgspec.Struct, frozen=True, gc=False):
-    """One running job's sign of life, with its newest progress if that has changed."""
+    """One running job's sign of life, with its newest progress if that has changed, and with what it has logged.
+
+    lines: numbered one after another, without a gap among them. Those that were kept before, which is known by their
+    numbers, are not kept twice: a pulse without an answer may be sent again, and more may be sent with it.
+    """
 
     lease: Lease
     progress: Progress | None = None
+    lines: tuple[LogLine, ...] = ()
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -196,7 +215,9 @@ class Engine(Protocol):
         ...
 
     async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
-        """Renew the leases named, store their progress, keep the worker's card, and bring back what it must know."""
+        """Renew the leases named, store their progress and lines, keep the worker's card, and bring back what it must
+        know. Lines change nothing else that can be seen of a job.
+        """
         ...
 
     async def hear(self, leases: Sequence[Lease]) -> Heard:
@@ -234,7 +255,7 @@ class Engine(Protocol):
     async def adopt(self, jobs: Sequence[Job]) -> list[JobId]:
         """Store jobs of another engine as they are, in this order, as durably as an enqueue; the ids of those stored.
 
-        State, moments, counters, attempts, result and version stay. An id that is known is left alone, and so is a
+        State, moments, counters, attempts, result and version stay; its log is not part of a job. An id that is known is left alone, and so is a
         live job whose key a live job here holds. Raises MoveRefused (E307), with nothing stored, if a worker holds one.
         """
         ...
@@ -246,6 +267,14 @@ class Engine(Protocol):
 
     async def count(self, where: Where) -> int:
         """How many match, `limit` and `beyond` aside."""
+        ...
+
+    async def logs(self, job_id: JobId, after: int = 0, limit: int | None = None) -> list[Logged]:
+        """What was logged while the job ran, oldest first; nothing if there is no such job.
+
+        after: only what stands behind this place. limit: the newest so many of that. Of each run the newest
+        logged.KEPT lines are there, of a job the newest logged.RUNS runs that logged anything.
+        """
         ...
 
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:

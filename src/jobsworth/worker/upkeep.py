@@ -14,8 +14,8 @@ from jobsworth.outcome import Lost
 from jobsworth.queue import Keep, Queue
 from jobsworth.retry import Retry
 
+from .endings import Ending
 from .letters import with_letter
-from .shop import Ending
 
 if TYPE_CHECKING:
     from jobsworth.task import Task

@@ -36,8 +36,9 @@ from ...engine import (
 from ...errors import QueueFull
 from ...job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
+from ...logged import Logged
 from ...statistics import Statistics
-from . import adopt, desk, doctor, figures, intake, life, migrate, tallies
+from . import adopt, desk, doctor, figures, intake, life, logs, migrate, tallies
 from .completing import acompleting, completing
 from .doorbell import Doorbell
 from .enlist import HOME, enlist, tables
@@ -50,7 +51,7 @@ from .names import DEFAULT, checked, named
 T = TypeVar("T")
 TRIES = 8  # of a transaction that another one was in the way of
 SIZE = "SELECT " + " + ".join(
-    f"pg_total_relation_size('@{table}')" for table in ("jobs", "attempts", "cells", "statistics")
+    f"pg_total_relation_size('@{table}')" for table in ("jobs", "attempts", "logs", "cells", "statistics")
 )
 _engines: weakref.WeakSet[PostgresEngine] = weakref.WeakSet()
 
@@ -216,6 +217,9 @@ class PostgresEngine:
 
     async def count(self, where: Where) -> int:
         return self._view(lambda ask: desk.count(ask, where, self._now()))
+
+    async def logs(self, job_id: JobId, after: int = 0, limit: int | None = None) -> list[Logged]:
+        return self._do(lambda line: logs.told(self._ask(line), job_id, after, limit))
 
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         wanted = None if names is None else list(names)

@@ -12,6 +12,7 @@ from ...engine import CARD_LEASES, QueueSettings, Where, WorkerCard
 from ...job import FINAL, HELD, Attempt, Job, State
 from ...lifecycle import Move, cancelled
 from .life import FORGET, RECORD
+from .logs import FORGET as FORGET_LOGS
 from .rows import CODES, JOB_COLUMNS, STATES, encode, job_from
 from .where import codes, condition, selection
 
@@ -95,6 +96,7 @@ def delete(connection: sqlite3.Connection, where: Where, now: float) -> int:
             f"DELETE FROM jobsworth_{table} WHERE {column} = ?",
             [(seq,) for seq in seqs],
         )
+    connection.execute(FORGET_LOGS, (_numbers(seqs),))
     return len(seqs)
 
 

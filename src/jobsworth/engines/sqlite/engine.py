@@ -31,8 +31,9 @@ from ...engine import (
 from ...errors import QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
+from ...logged import Logged
 from ...statistics import Statistics
-from . import adopt, desk, doctor, figures, intake, life, migrate, tallies
+from . import adopt, desk, doctor, figures, intake, life, logs, migrate, tallies
 from .completing import Loans, completing, in_threads
 from .enlist import enlist
 from .keeper import Keeper
@@ -188,6 +189,10 @@ class SqliteEngine:
     async def count(self, where: Where) -> int:
         with self._store.reading() as connection:
             return desk.count(connection, where, self._clock())
+
+    async def logs(self, job_id: JobId, after: int = 0, limit: int | None = None) -> list[Logged]:
+        with self._store.reading() as connection:
+            return logs.told(connection, job_id, after, limit)
 
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         with self._store.reading() as connection:

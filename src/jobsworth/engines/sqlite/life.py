@@ -14,7 +14,7 @@ from ... import statistics
 from ...engine import HISTORY, Heard, Pulse, Turn, Want
 from ...job import FINAL, PENDING, Attempt, CancelRequest, Claim, Lease, State
 from ...lifecycle import Settlement, cancelled
-from . import tallies
+from . import logs, tallies
 from .batch import LARGE, endings, fetch, numbers
 from .intake import store
 from .rows import CLAIM_COLUMNS, CODES, MORE_COLUMNS, encode, full_claim, plain_claim
@@ -176,6 +176,7 @@ def _settle(
     connection: sqlite3.Connection, settlements: Sequence[Settlement], now: float, one_by_one: bool
 ) -> list[str]:
     """Write endings; returns the ids whose lease was lost. Raises TooLate if those of a batch cannot be told apart."""
+    logs.keep(connection, settlements, now)
     others = settlements
     if not one_by_one:
         plain, others = _sorted_out(settlements)
@@ -243,7 +244,7 @@ def settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) -
 
 
 def pulse(connection: sqlite3.Connection, pulses: Sequence[Pulse], lease: float, now: float) -> Heard:
-    """Renew leases and store progress."""
+    """Renew leases, store progress and lines."""
     until = now + lease
     silent = [(until, each.lease.row, each.lease.fence) for each in pulses if each.progress is None]
     telling = [
@@ -253,6 +254,7 @@ def pulse(connection: sqlite3.Connection, pulses: Sequence[Pulse], lease: float,
     ]
     written = connection.executemany(RENEW, silent).rowcount if silent else 0
     written += connection.executemany(TELL, telling).rowcount if telling else 0
+    logs.keep(connection, pulses, now)
     leases = [each.lease for each in pulses]
     return Heard(asked(connection, leases), [] if written == len(pulses) else lost(connection, leases))
 
