@@ -44,7 +44,7 @@ def _emptied(schema: str, clock: Clock) -> PostgresEngine:
     with psycopg.connect(_url, autocommit=True) as line:
         there = line.execute("SELECT to_regclass(%s)", (f"{schema}.jobs",)).fetchone()
         if there is not None and there[0] is not None:
-            for table in ("jobs", "attempts", "queues", "workers", "cells", "statistics"):
+            for table in ("jobs", "attempts", "logs", "queues", "workers", "cells", "statistics"):
                 line.execute(f"DELETE FROM {schema}.{table}")
     return PostgresEngine(_url, where="the test's server", schema=schema, doorbell=False, clock=clock)
 

@@ -12,6 +12,7 @@ from .engine import Engine, Where
 from .errors import LONGEST_WAIT, BadOption, JobCancelled, JobFailed, JobNotFound, MoveRefused, WaitTimeout
 from .job import FINAL, HELD, Job, JobId, Progress, State, storable
 from .lifecycle import CANCEL, REDRIVE, RUN_NOW, Move
+from .logged import Logged
 from .snapshot import error_line, snapshot
 from .statistics import Eta, expected
 
@@ -83,6 +84,18 @@ class JobHandle(Generic[R_co]):
         """The async twin of eta."""
         return await self._bridge.acall(self._eta)
 
+    def logs(self, after: int = 0, limit: int | None = None) -> list[Logged]:
+        """What its handler has logged so far, oldest first: of each attempt the newest 200 lines.
+
+        after: only what stands behind the place of a line that you have. limit: the newest so many of that.
+        Raises JobNotFound (E301).
+        """
+        return self._bridge.call(lambda engine: self._logs(engine, after, limit))
+
+    async def alogs(self, after: int = 0, limit: int | None = None) -> list[Logged]:
+        """The async twin of logs."""
+        return await self._bridge.acall(lambda engine: self._logs(engine, after, limit))
+
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until the job has ended, whichever way. Raises WaitTimeout (E304) after `timeout` seconds."""
         return self._ended(self._bridge.wait(self._final, timeout), timeout)
@@ -139,6 +152,12 @@ class JobHandle(Generic[R_co]):
 
     async def _eta(self, engine: Engine) -> Eta | None:
         return await eta_of(engine, await self._read_anew(engine))
+
+    async def _logs(self, engine: Engine, after: int, limit: int | None) -> list[Logged]:
+        lines = await engine.logs(self.id, after, limit)
+        if not lines:
+            await find_one(engine, self.id)  # a job that is not there is another matter than one that has said nothing
+        return lines
 
     async def _move(self, engine: Engine, move: Move) -> list[JobId]:
         moved = await engine.move(Where(ids=(self.id,)), move)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from jobsworth.codec import decode
 from jobsworth.errors import JobsworthError
 from jobsworth.job import FINAL, Attempt, Job, Progress, State
 from jobsworth.log import clean
+from jobsworth.logged import Logged
 from jobsworth.snapshot import error_line
 from jobsworth.statistics import Eta, at_last_report
 
@@ -21,6 +22,7 @@ SIGNS = {
     State.CANCELLING: ("●", "yellow"), State.COMPLETED: ("✓", "green"), State.FAILED: ("✗", "red"),
     State.CANCELLED: ("⊘", "yellow"),
 }  # fmt: skip
+_LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _HEAD = ("ID", "STATE", "TASK", "QUEUE", "ATTEMPT", "AGE", "WHAT")
 _SHOWN_BYTES = 4000  # of arguments, result and meta; --json has them whole
 
@@ -116,18 +118,39 @@ def failed_attempt(job: Job, attempt: Attempt) -> list[str]:
     return lines
 
 
-def whole(job: Job, eta: Eta | None = None) -> list[str]:
-    """Everything a person may want to know of one job."""
+def logged(line: Logged, stream: TextIO | None = None) -> list[str]:
+    """A line of a job's log; several if its message has several. In colour where `stream` (stdout) shows it."""
+    level, colour = clean(line.level, 20), _LEVELS.get(line.level)
+    name = "" if line.logger == "jobsworth.job" else f"{clean(line.logger, 60)}: "
+    first, *more = line.message.splitlines() or [""]
+    word = f"{level:<7}" if colour is None else styled(f"{level:<7}", colour, stream)
+    head = f"{text.clock(line.at, time.time())} {word} {name}{clean(first, 2000)}"
+    return [head, *(f"  {clean(each, 2000)}" for each in more)]
+
+
+def _log(lines: Sequence[Logged]) -> list[str]:
+    """The end of what the last attempt that said anything has logged."""
+    if not lines:
+        return []
+    attempt = lines[-1].attempt
+    shown = [line for line in lines if line.attempt == attempt]
+    begin = f", from line {shown[0].number} on" if shown[0].number > 1 else ""
+    return ["", styled(f"log of attempt {attempt}", "bold") + begin, *(f"  {each}" for line in shown for each in logged(line))]
+
+
+def whole(job: Job, eta: Eta | None = None, lines: Sequence[Logged] = ()) -> list[str]:
+    """Everything a person may want to know of one job. `lines`: the end of its log."""
     now = time.time()
-    lines = [*_headline(job), *([f"  {expectation(eta)}"] if eta else []), "", *_facts(job, now), "", *_timeline(job, now)]
+    told = [*_headline(job), *([f"  {expectation(eta)}"] if eta else []), "", *_facts(job, now), "", *_timeline(job, now)]
     for name, data in (("arguments", job.args), ("result", job.result), ("meta", job.meta)):
         if data is not None:
-            lines += _value(name, data)
+            told += _value(name, data)
+    told += _log(lines)
     trouble = next((attempt for attempt in reversed(job.attempts) if attempt.error), None)
     if job.state is not State.COMPLETED and trouble is not None and trouble.error and trouble.error.traceback:
-        lines += ["", styled(f"traceback of attempt {trouble.number}", "bold")]
-        lines += [f"  {each}" for each in text.user_traceback(trouble.error.traceback)]
-    return lines
+        told += ["", styled(f"traceback of attempt {trouble.number}", "bold")]
+        told += [f"  {each}" for each in text.user_traceback(trouble.error.traceback)]
+    return told
 
 
 def _headline(job: Job) -> list[str]:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.engine import Engine, Pulse, QueueSettings, QueueStatus, Want, Where, WorkerCard
 from jobsworth.errors import QueueFull
-from jobsworth.job import HELD, Claim, Failure, Lease, NewJob, Progress, State
+from jobsworth.job import HELD, Claim, Failure, Lease, LogLine, NewJob, Progress, State
 from jobsworth.lifecycle import CANCEL, REDRIVE, RUN_NOW, Move, settle
 from jobsworth.outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped, Succeeded
 from jobsworth.retry import Retry
@@ -27,7 +27,7 @@ from .door import finish
 T = TypeVar("T")
 V = TypeVar("V")
 Pair = tuple[Claim, Claim]  # one run as each engine told it
-Ending = tuple[Pair, Outcome, NewJob | None]
+Ending = tuple[Pair, Outcome, NewJob | None, tuple[LogLine, ...]]
 Factory = Callable[[Clock], Engine]
 
 RETRY = Retry(base=4.0, jitter=False, max_crashes=3)
@@ -107,6 +107,11 @@ CARDS = variants(
     tasks=[("send",), (), ("send", "ring")],
 )  # fmt: skip
 PROGRESS = st.sampled_from(SOME_PROGRESS)
+# Mostly nothing; else lines that go on, that were sent before, or of which some were left out.
+LINES = variants(
+    16, lambda first, number: tuple(LogLine(each, each / 8, "INFO", "app", f"näh {each}") for each in range(first, first + number)),
+    first=[1, 1, 2, 3, 150, 400], number=[0, 0, 0, 1, 3, 200],
+)  # fmt: skip
 
 
 class Twins(RuleBasedStateMachine):
@@ -201,32 +206,54 @@ class Twins(RuleBasedStateMachine):
         self.take_turn("w2", self.endings(data), [], 20.0)
 
     def endings(self, data: st.DataObject) -> list[Ending]:
-        endings = [(pair, data.draw(OUTCOMES), data.draw(FORWARDS)) for pair in self.run_of(data)]
-        for (claim, _), outcome, forward in endings:
-            note(f"{claim.lease.job_id}, attempt {claim.attempt}, ends: {outcome}, sends on {forward}")
+        endings = [
+            (pair, data.draw(OUTCOMES), data.draw(FORWARDS), data.draw(LINES)) for pair in self.run_of(data)
+        ]  # fmt: skip
+        for (claim, _), outcome, forward, lines in endings:
+            note(
+                f"{claim.lease.job_id}, attempt {claim.attempt}, ends: {outcome}, sends on {forward},"
+                f" logs {len(lines)} from {lines[0].number if lines else 0}"
+            )
         return endings
 
     def take_turn(self, worker: str, endings: list[Ending], wants: list[Want], lease: float) -> None:
         expected, answer = self.both(
             lambda twin, which: twin.turn(
                 worker,
-                [replace(settle(pair[which], outcome, RETRY), forward=forward) for pair, outcome, forward in endings],
+                [
+                    replace(settle(pair[which], outcome, RETRY), forward=forward, lines=lines)
+                    for pair, outcome, forward, lines in endings
+                ],
                 wants,
                 lease=lease,
             )
         )
         assert sorted(answer.refused) == sorted(expected.refused)
         assert answer.next_due == expected.next_due
+        self.compare_logs([pair for pair, _, _, lines in endings if lines])
         self.remember(expected.claims, answer.claims)
 
-    @rule(data=st.data(), card=CARDS, progress=PROGRESS, lease=LEASES)
-    def pulse(self, data: st.DataObject, card: WorkerCard, progress: Progress | None, lease: float) -> None:
+    def compare_logs(self, pairs: list[Pair], after: int = 0, limit: int | None = None) -> None:
+        for claim, _ in pairs:
+            self.same(lambda twin, _, job=claim.lease.job_id: twin.logs(job, after, limit))  # type: ignore[misc]
+
+    @rule(data=st.data(), after=st.sampled_from([0, 1, 150, 300]), limit=st.sampled_from([None, 1, 3, 250]))
+    def read_logs(self, data: st.DataObject, after: int, limit: int | None) -> None:
+        self.compare_logs(self.run_of(data), after, limit)
+
+    @rule(data=st.data(), card=CARDS, progress=PROGRESS, lines=LINES, lease=LEASES)
+    def pulse(
+        self, data: st.DataObject, card: WorkerCard, progress: Progress | None, lines: tuple[LogLine, ...], lease: float
+    ) -> None:
         pairs = self.run_of(data)
         self.same(lambda twin, which: twin.hear([pair[which].lease for pair in pairs]), heard)
         self.same(
-            lambda twin, which: twin.pulse(card, [Pulse(pair[which].lease, progress) for pair in pairs], lease=lease),
+            lambda twin, which: twin.pulse(
+                card, [Pulse(pair[which].lease, progress, lines) for pair in pairs], lease=lease
+            ),
             heard,
         )
+        self.compare_logs(pairs if lines else [])
 
     @rule(limit=st.sampled_from([9, 1, 0]), lease=LEASES, after=st.sampled_from([6.0, 0.0, 21.0]))
     def reclaim(self, limit: int, lease: float, after: float) -> None:

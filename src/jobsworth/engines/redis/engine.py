@@ -19,8 +19,9 @@ from ...engine import Heard, Pulse, QueueSettings, QueueStatus, SchemaVersion, T
 from ...errors import BadOption, QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
+from ...logged import Logged
 from ...statistics import Statistics
-from . import adopt, desk, doctor, figures, schema, tallies, wire
+from . import adopt, desk, doctor, figures, logs, schema, tallies, wire
 from .doorbell import ENDINGS, NEWS, Doorbell
 from .keys import key
 from .link import Link, Value
@@ -103,16 +104,16 @@ class RedisEngine:
         return [wire.receipts(batch, answer) for batch, answer in zip(wishes, answers, strict=True)]
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
-        values, brisk = wire.turn(worker, settle, want, lease)
-        answer = None
-        if brisk:
-            answer = self._run_and_ring("brisk", values, ENDINGS) if settle else self._run("brisk", *values)
-        if answer is None:
+        values, script = wire.turn(worker, settle, want, lease)
+        answer = self._run_and_ring(script, values, ENDINGS) if settle else self._run(script, *values)
+        if answer is None and script == "brisk":
             answer = self._run_and_ring("turn", values, ENDINGS) if settle else self._run("turn", *values)
         return wire.turned(answer)
 
     async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
-        return wire.heard(self._run("pulse", repr(lease), card.id, msgspec.json.encode(card), wire.signs(pulses)))
+        values = (repr(lease), card.id, msgspec.json.encode(card), wire.signs(pulses))
+        said = logs.said(pulses)
+        return wire.heard(self._run("pulse", *values) if said is None else self._run("log_pulse", *values, said))
 
     async def hear(self, leases: Sequence[Lease]) -> Heard:
         return wire.heard(self._run("hear", wire.leases(leases))) if leases else Heard()
@@ -166,6 +167,9 @@ class RedisEngine:
 
     async def count(self, where: Where) -> int:
         return desk.count(self._run, where)
+
+    async def logs(self, job_id: JobId, after: int = 0, limit: int | None = None) -> list[Logged]:
+        return logs.told(self._link, self.namespace, job_id, after, limit)
 
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         flat = self._link.command("HGETALL", key(self.namespace, "SETTINGS"), again=True)

@@ -13,6 +13,7 @@ SUFFIXES = {
     "JOB": "job:",  # + id: string, the record (record.py)
     "ARGS": "args:",  # + id: string, the record's last part where that is large: claims and endings do not rewrite it
     "PAST": "past:",  # + id: list, the attempts that did not simply succeed, oldest first
+    "LOGS": "logs:",  # + id: sorted set by place, what its runs have logged, some lines at a time (logs.py)
     # who stands where: each job is a member of exactly one of these
     "LINE": "line:",  # + queue/task: sorted set by -priority, who may be claimed; equals stand in order of creation
     "HURT": "hurt:",  # + queue/task: the same for jobs that have taken a process down

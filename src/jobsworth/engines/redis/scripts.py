@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from ...engine import CARD_LEASES
-from . import keys, record, tallies
+from . import keys, logs, record, tallies
 
 PROMOTED = 1000  # scheduled jobs made ready per turn, so that a million due at once hold nobody up
 
@@ -34,11 +34,16 @@ _PARTS = {
     "upkeep": (),
     "tell": (),
     "pack": (),
+    # the same as those below, where something was logged: every function of a script makes each call of it dearer
+    "log_pulse": ("record", "open", "index", "ear", "log"),
+    "log_turn": ("record", "open", "index", "stand", "store", "count", "plain", "settle", "promote", "give", "log"),
 }
+_LAST = {"log_pulse": "pulse", "log_turn": "turn"}  # the file a script ends with, where that has another name
 
 _CONSTANTS: dict[str, str | int] = {
     **keys.constants(),
     **record.constants(),
+    **logs.constants(),
     "CARD_LEASES": CARD_LEASES,
     "PROMOTED": PROMOTED,
 }
@@ -60,7 +65,7 @@ class Script:
 @functools.cache
 def script(name: str) -> Script:
     """One of the scripts."""
-    text = "\n".join(map(_read, ("base", *_PARTS[name], name))).encode()
+    text = "\n".join(map(_read, ("base", *_PARTS[name], _LAST.get(name, name)))).encode()
     return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
 
 
