@@ -91,12 +91,12 @@ def told(newest_first: Iterable[Chunk], after: int, limit: int | None) -> list[L
     for chunk in newest_first:
         head = chunk.head
         if head.run != run:
-            run, oldest = head.run, head.last - KEPT + 1
+            run, oldest = head.run, head.place - KEPT + 1
         for line in reversed(chunk.lines):
             place = head.place - (head.last - line.number)
             if limit is not None and len(found) >= max(limit, 0):
                 return found[::-1]
-            if place <= after or line.number < max(chunk.first, oldest):
+            if place <= after or place < oldest or line.number < chunk.first:
                 break
             at = chunk.began + line.at
             found.append(Logged(place, chunk.attempt, line.number, at, line.level, line.logger, line.message))

@@ -91,6 +91,8 @@ def delete(connection: sqlite3.Connection, where: Where, now: float) -> int:
     free = tuple(state for state in State if state not in HELD)
     sql, values = selection(where, now, "seq", f" AND state IN ({codes(free)})")
     seqs = [seq for (seq,) in connection.execute(sql, values)]
+    if not seqs:
+        return 0
     for table, column in (("attempts", "job"), ("payloads", "seq"), ("jobs", "seq")):
         connection.executemany(
             f"DELETE FROM jobsworth_{table} WHERE {column} = ?",
