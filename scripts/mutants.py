@@ -21,6 +21,7 @@ POSTGRES = "tests/test_postgres_engine.py -k TestPostgresEngine"
 REDIS = "tests/test_redis_engine.py -k TestRedisEngine"
 LIFE, SETTLING, SQL = "engines/sqlite/life.py", "engines/sqlite/intake.py", "engines/postgres/migrations/0001_start.sql"
 ENDS = "engines/postgres/migrations/0002_statistics.sql"
+LOGS = "engines/postgres/migrations/0003_logs.sql"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,24 @@ MUTANTS = (
         "sqlite: taking over leaves the old lease valid", LIFE,
         "SET fence = fence + 1, lease_until = ? WHERE", "SET lease_until = ? WHERE", f"{SQLITE} and over",
     ),
+    Mutant(
+        "sqlite: lines without a fence", "engines/sqlite/logs.py",
+        "WHERE seq = ? AND fence = ? AND state > 1 AND state < 4", "WHERE seq = ? AND ?", f"{SQLITE} and lines",
+    ),
+    Mutant(
+        "sqlite: lines without a bound", "engines/sqlite/logs.py", "if head.place - head.base > KEPT:", "if False:",
+        "tests/test_logs.py -k not_kept_either",
+    ),
     # PostgreSQL
+    Mutant(
+        "postgres: lines without a fence", LOGS,
+        "job.seq = each.seq AND job.fence = each.fence AND job.state + 0 IN (2, 3)", "job.seq = each.seq",
+        f"{POSTGRES} and lines",
+    ),
+    Mutant(
+        "postgres: lines that are sent again are kept twice", LOGS,
+        "greatest(v_said.first, v_newest.last + 1)", "v_said.first", f"{POSTGRES} and again",
+    ),
     Mutant(
         "postgres: endings without a fence", ENDS,
         "job.seq = ending.seq AND job.fence = ending.fence AND", "job.seq = ending.seq AND", POSTGRES,
@@ -159,6 +177,14 @@ MUTANTS = (
         "started_at = chosen.now", "started_at = v_now", "tests/test_postgres_engine.py -k a_claim_that_waited",
     ),
     # Redis
+    Mutant(
+        "redis: lines without a fence", "engines/redis/lua/log.lua", "job.fence == said[2] and", "",
+        f"{REDIS} and lines",
+    ),
+    Mutant(
+        "redis: old runs' lines stay", "engines/redis/lua/log.lua", "while run > RUNS_KEPT do", "while false do",
+        f"{REDIS} and newest_runs",
+    ),
     Mutant("redis: endings without a fence", "engines/redis/lua/plain.lua", "fence == given and", "", REDIS),
     Mutant("redis: failures without a fence", "engines/redis/lua/settle.lua", "job.fence ~= ending[2] or", "", REDIS),
     Mutant("redis: heartbeats without a fence", "engines/redis/lua/ear.lua", "fence == told[i][2] and", "", REDIS),
@@ -221,6 +247,22 @@ MUTANTS = (
         '"" if self._clock is None else repr(self._clock())', "repr((self._clock or __import__('time').time)())",
         "tests/test_redis_engine.py -k servers_clock",
     ),
+    # captured logs
+    Mutant(
+        "logs: a run keeps all its lines", "journal.py", "deque(maxlen=KEPT)", "deque()", "tests/test_logs.py -k newest_lines",
+    ),
+    Mutant(
+        "logs: the last lines do not come with the ending", "worker/endings.py",
+        "() if self.journal is None else self.journal.untold()", "()", "tests/test_logs.py -k last_lines",
+    ),
+    Mutant(
+        "logs: lines whose pulse failed are lost", "worker/news.py",
+        "            context.journal.untell(pulse.lines)\n", "", "tests/test_logs.py -k not_answered",
+    ),
+    Mutant(
+        "logs: the level is not heeded", "runners/capture.py", "record.levelno >= job.log_level", "True",
+        "tests/test_logs.py -k level_on",
+    ),
     # the worker
     Mutant(
         "worker: strays are not looked for", "worker/strays.py",
@@ -248,7 +290,7 @@ MUTANTS = (
     ),
     Mutant(
         "worker: heartbeats stop while a job runs", "worker/office.py",
-        "        pulses = [Pulse(run.claim.lease, run.context.untold()) for run in runs]\n", "        pulses = []\n",
+        "        told = gather(list(self._shop.runs.values()), silent_too=True)\n", "        told: Told = []\n",
         "tests/fire/test_kills.py -k blocks_the_loop",
     ),
 )  # fmt: skip

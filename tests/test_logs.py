@@ -18,12 +18,16 @@ import pytest
 
 from jobsworth import CurrentJob, Jobsworth, Queue, Retry, Snooze, State, current_job
 from jobsworth.bridge import drive
+from jobsworth.clock import ManualClock
+from jobsworth.conformance import Door
+from jobsworth.conformance.door import finish
+from jobsworth.conformance.logs import talk_too_much
 from jobsworth.engine import Heard, Pulse, WorkerCard
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.sqlite import SqliteEngine
 from jobsworth.errors import BadOption, EngineUnavailable, JobNotFound
 from jobsworth.journal import LONGEST, OFF, number_of
-from jobsworth.logged import KEPT, Logged
+from jobsworth.logged import KEPT, RUNS, Logged
 from jobsworth.runners import capture
 from places import Place, pay_in
 from runs import SOON
@@ -309,7 +313,7 @@ def test_the_newest_lines_of_a_run_are_kept_and_its_pulses_are_few() -> None:
 
     with jobs.worker(lease=5):
         handle = talks.enqueue()
-        seconds = handle.result(60)
+        seconds = handle.result(30)
     lines = handle.logs()
     assert [line.number for line in lines] == list(range(20_001 - KEPT, 20_001))
     assert lines[-1].message == "line 20000"
@@ -507,6 +511,16 @@ def test_jobs_that_log_nothing_cost_no_statement(tmp_path: Path) -> None:
     jobs.close()
 
 
+def test_what_is_not_told_is_not_kept_either(tmp_path: Path) -> None:
+    """Nor is it in PostgreSQL and Redis: see their own tests."""
+    engine = SqliteEngine(tmp_path / "jobs.db", clock=(clock := ManualClock()))
+    drive(engine.open())
+    talk_too_much(Door(engine, clock, finish))
+    with engine._store.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM jobsworth_logs").fetchone()[0] == KEPT + RUNS - 1
+    drive(engine.close())
+
+
 # children
 
 CHILD_APP = """
@@ -516,7 +530,7 @@ from jobsworth import Jobsworth, Queue, Retry, current_job
 
 log = logging.getLogger("app.child")
 jobs = Jobsworth({url!r})
-jobs.add(Queue("children", isolation="process", worker_count=1, retry=Retry(max_attempts=1)))
+jobs.add(Queue("children", isolation="process", worker_count=1, retry=Retry(max_attempts=1, base=0.01)))
 
 @jobs.task(queue="children")
 def talks(lines: int, go: str) -> None:

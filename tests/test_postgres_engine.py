@@ -16,6 +16,7 @@ from jobsworth import Jobsworth
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.conformance import EngineContract, twin_of
 from jobsworth.conformance.door import Door, Run, finish, new_job
+from jobsworth.conformance.logs import talk_too_much
 from jobsworth.engine import Engine, Turn, Want, Where
 from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
@@ -24,6 +25,7 @@ from jobsworth.engines.postgres.marks import EVERY, FRONT, SLOW, Marks, _Mark
 from jobsworth.errors import BadUrl, EngineUnavailable, SchemaMismatch
 from jobsworth.job import Claim, Lease, State
 from jobsworth.lifecycle import settle
+from jobsworth.logged import KEPT, RUNS
 from jobsworth.outcome import Succeeded
 from jobsworth.retry import Retry
 from servers import Postgres
@@ -293,6 +295,16 @@ def test_a_claim_that_begins_behind_the_front_takes_what_stands_there(database: 
 
 
 # the pooler
+
+
+def test_of_a_log_no_more_is_kept_than_is_told() -> None:
+    clock = ManualClock()
+    engine = _emptied("logs", clock)
+    finish(engine.open())
+    talk_too_much(Door(engine, clock, finish))
+    with psycopg.connect(_url) as line:
+        assert line.execute("SELECT count(*) FROM logs.logs").fetchone() == (KEPT + RUNS - 1,)
+    finish(engine.close())
 
 
 def test_everything_works_behind_a_pooler_that_changes_connections(pgbouncer: object, postgres: Postgres) -> None:

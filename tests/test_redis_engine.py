@@ -19,7 +19,8 @@ from redis.exceptions import ResponseError
 
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.conformance import EngineContract, twin_of
-from jobsworth.conformance.door import Run, finish, new_job
+from jobsworth.conformance.door import Door, Run, finish, new_job
+from jobsworth.conformance.logs import talk_too_much
 from jobsworth.engine import Engine, Pulse, Want, Where, WorkerCard
 from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
@@ -30,6 +31,7 @@ from jobsworth.engines.redis.url import parse
 from jobsworth.errors import BadUrl, EngineError, EngineUnavailable, SchemaMismatch, StorageFull
 from jobsworth.job import Claim, Failure, NewJob, State
 from jobsworth.lifecycle import CANCEL, settle
+from jobsworth.logged import KEPT, RUNS
 from jobsworth.outcome import Failed, Succeeded
 from jobsworth.retry import Retry
 from private_server import Given
@@ -111,6 +113,12 @@ def add(engine: RedisEngine, *jobs: NewJob) -> None:
 def keys(engine: RedisEngine) -> set[str]:
     """Every key of the engine's namespace."""
     return {key.decode() for key in engine._link.command("KEYS", f"{engine._link.prefix.decode()}*")}
+
+
+def test_of_a_log_no_more_is_kept_than_is_told(engine: RedisEngine) -> None:
+    talk_too_much(Door(engine, ManualClock(), finish))
+    [logs] = [name for name in keys(engine) if ":logs:" in name]
+    assert engine._link.command("ZCARD", logs) == KEPT + RUNS - 1
 
 
 def test_claims_are_stamped_by_the_servers_clock(engine: RedisEngine) -> None:

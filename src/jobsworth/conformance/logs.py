@@ -35,6 +35,16 @@ def ending(claim: Claim, outcome: Outcome, said: tuple[LogLine, ...]) -> Settlem
     return replace(settle(claim, outcome, RETRY), lines=said)
 
 
+def talk_too_much(door: Door) -> None:
+    """A job with more runs than are kept, of which the last has more lines than are kept, a few at a time."""
+    job_id = door.add()
+    for _ in range(RUNS + 5):
+        door.turn([ending(door.again(job_id), Released(), lines(1))])
+    claim = door.again(job_id)
+    for number in range(1, KEPT + 20):
+        door.pulse(claim, lines=lines(number))
+
+
 class Logs(Hall):
     """logs(), and the lines of pulse() and turn()."""
 
