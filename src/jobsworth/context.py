@@ -195,7 +195,7 @@ class CurrentJob:
         extra = {"job_id": self.id, "queue": self.queue, "task": self.task, "attempt": self.attempt}
         _log.log(level, message, *args, extra=extra)
         if level >= self.log_level:
-            self.hear(logging.LogRecord(_log.name, level, "", 0, message, args, None))
+            self.note_line(logging.LogRecord(_log.name, level, "", 0, message, args, None))
 
     def retry(self, *, exc: BaseException | None = None, countdown: float | None = None) -> RetryAfter:
         """What to raise to be tried again in `countdown` seconds (else after the queue's backoff)."""
@@ -218,7 +218,7 @@ class CurrentJob:
         if self.note is note:
             self.told = False
 
-    def hear(self, record: logging.LogRecord) -> None:
+    def note_line(self, record: logging.LogRecord) -> None:
         """Called for what is logged in this run, from any thread: the line belongs to the job."""
         journal_of(self).note(record)
         if self._news is not None:

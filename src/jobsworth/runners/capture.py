@@ -32,7 +32,7 @@ class Capture(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         job = running_job()
         if job is not None and record.levelno >= job.log_level and not record.name.startswith(OURS):
-            job.hear(record)
+            job.note_line(record)
 
     def _stand_in(self, record: logging.LogRecord) -> None:
         """Where nobody has configured logging, warnings go to stderr. That we listen must not change it."""
