@@ -91,7 +91,8 @@ def _add(ask: Ask, length: int, totals: dict[Key, Sum]) -> None:
 
 
 def _write(ask: Ask, sql: str, totals: dict[Key, Sum]) -> None:
-    rows = [(*key, total.packed().decode()) for key, total in sorted(totals.items(), key=lambda each: each[0])]  # sorted: no deadlocks
+    # Sorted, so that two that write do not wait for each other.
+    rows = [(*key, totals[key].packed().decode()) for key in sorted(totals)]
     ask(sql, [list(column) for column in zip(*rows, strict=True)])
 
 
