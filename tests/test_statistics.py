@@ -326,6 +326,20 @@ def test_a_schema_of_the_first_layout_keeps_its_jobs_and_counts_from_now_on(post
     finish(engine.close())
 
 
+def test_what_is_completed_in_the_handlers_own_transaction_is_counted_with_it(tmp_path: Path) -> None:
+    engine = SqliteEngine(tmp_path / "jobs.db")
+    finish(engine.open())
+    finish(engine.enqueue([[new_job()]]))
+    [claim] = finish(engine.turn("w", [], [Want(QUEUE, 1, (TASK,))], lease=30)).claims
+    with pytest.raises(RuntimeError), engine.completing(lambda: settle(claim, Succeeded(b"1"), Retry())):
+        raise RuntimeError("and so it is rolled back")
+    assert finish(engine.statistics(60)).tallies == []
+    with engine.completing(lambda: settle(claim, Succeeded(b"1"), Retry())):
+        pass
+    assert [each.completed for each in finish(engine.statistics(60)).tallies] == [1]
+    finish(engine.close())
+
+
 def test_turns_do_not_wait_for_one_another_to_count(postgres: Postgres | Given) -> None:
     psycopg = pytest.importorskip("psycopg")
     from jobsworth.engines.postgres import PostgresEngine

@@ -206,8 +206,8 @@ Cell = tuple[int, str, str, int, int, int, int, float]  # minute, queue, task, e
 def totals(cells: Iterable[Cell]) -> dict[Key, Sum]:
     """Cells by minute and task."""
     found: dict[Key, Sum] = {}
-    for minute, queue, task, *cell in cells:
-        found.setdefault((minute, MINUTE, queue, task), Sum()).count(*cell)
+    for minute, queue, task, end, run, wait, runs, busy in cells:
+        found.setdefault((minute, MINUTE, queue, task), Sum()).count(end, run, wait, runs, busy)
     return found
 
 

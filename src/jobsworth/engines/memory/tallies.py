@@ -18,10 +18,10 @@ class Tallies:
         started = now if job.started_at is None else job.started_at
         waited = 0.0 if job.run_at is None else started - job.run_at
         end = statistics.end_of(outcome, target)
-        minute, queue, task, *cell = statistics.cell(
+        minute, queue, task, *_ = cell = statistics.cell(
             statistics.minute_of(now), job.queue, job.task, end, now - started, waited
         )
-        self._entry((minute, MINUTE, queue, task)).count(*cell)
+        self._entry((minute, MINUTE, queue, task)).count(*cell[3:])
 
     def _entry(self, key: statistics.Key) -> Sum:
         total = self._entries.get(key)

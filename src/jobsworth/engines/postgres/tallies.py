@@ -49,11 +49,15 @@ def _entries(ask: Ask, first: int, queue: str | None, task: str | None) -> Itera
             terms += f" AND {column} = %s"
             values.append(text(value))
     for length in (MINUTE, HOUR):
-        for *key, totals in ask(ENTRIES + terms, (length, first, *values)).fetchall():
-            yield (*key, statistics.unpacked(totals))  # type: ignore[misc]
+        yield from map(_entry, ask(ENTRIES + terms, (length, first, *values)).fetchall())
     cells = ask(CELLS.format("@cells", f"minute >= %s{terms}"), (first, *values)).fetchall()
     for key, total in statistics.totals(cells).items():
         yield (*key, total)
+
+
+def _entry(row: tuple[int, int, str, str, str]) -> Entry:
+    minute, length, queue, task, totals = row
+    return minute, length, queue, task, statistics.unpacked(totals)
 
 
 def note(ask: Ask, looks: dict[str, Sum], test_now: float | None) -> None:
@@ -71,22 +75,24 @@ def tidy(ask: Ask, test_now: float | None) -> None:
     now = _now(ask, test_now)
     _add(ask, MINUTE, statistics.totals(ask(OVER, (statistics.minute_of(now),)).fetchall()))
     old = ask(OLD, (MINUTE, MINUTE, statistics.fold_before(now), MINUTES_AT_ONCE)).fetchall()
-    _add(ask, HOUR, statistics.folded((*key, statistics.unpacked(totals)) for *key, totals in old))
+    _add(ask, HOUR, statistics.folded(map(_entry, old)))
     ask(DROP, (HOUR, statistics.drop_before(now)))
 
 
 def _add(ask: Ask, length: int, totals: dict[Key, Sum]) -> None:
     if not totals:
         return
-    for *key, there in ask(THERE, (length, sorted({key[0] for key in totals}))).fetchall():
-        total = totals.get(tuple(key))  # type: ignore[arg-type]
+    there = ask(THERE, (length, sorted({key[0] for key in totals}))).fetchall()
+    for minute, length_, queue, task, before in map(_entry, there):
+        total = totals.get((minute, length_, queue, task))
         if total is not None:
-            total.add(statistics.unpacked(there))
+            total.add(before)
     _write(ask, KEEP, totals)
 
 
 def _write(ask: Ask, sql: str, totals: dict[Key, Sum]) -> None:
-    rows = [(*key, total.packed().decode()) for key, total in sorted(totals.items(), key=lambda each: each[0])]  # sorted: no deadlocks
+    # Sorted, so that two that write do not wait for each other.
+    rows = [(*key, totals[key].packed().decode()) for key in sorted(totals)]
     ask(sql, [list(column) for column in zip(*rows, strict=True)])
 
 

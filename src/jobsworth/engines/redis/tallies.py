@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -131,10 +131,10 @@ def _cells(fields: dict[str, bytes]) -> Iterator[Cell]:
             yield int(minute), queue, task, int(way), int(run), int(wait), int(value), took
 
 
-def _entries(cells: dict[str, bytes], packed: Packed) -> Iterable[Entry]:
+def _entries(cells: dict[str, bytes], packed: Packed) -> Iterator[Entry]:
     for (key, field), value in packed.items():
         minute, queue, task = field.split("/", 2)
         length = MINUTE if key.startswith(MINUTES) else HOUR
         yield int(minute), length, queue, task, statistics.unpacked(value)
-    for (minute_, length, queue, task), total in statistics.totals(_cells(cells)).items():
-        yield minute_, length, queue, task, total
+    for place, total in statistics.totals(_cells(cells)).items():
+        yield (*place, total)

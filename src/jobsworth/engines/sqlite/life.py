@@ -186,7 +186,7 @@ def _settle(
         elif plain:
             if connection.execute(SUCCESS, (text, now)).rowcount != len(plain):
                 raise TooLate
-            tallies.count_completed(connection, (each.lease.row for each in plain), now)
+            tallies.count_completed(connection, [each.lease.row for each in plain], now)
     return [each.lease.job_id for each in others if not settle_one(connection, each, now)]
 
 

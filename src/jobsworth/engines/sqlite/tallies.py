@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from ... import statistics
 from ...statistics import BOUNDS, COMPLETED, HOUR, MINUTE, Entry, Key, Statistics, Sum, bucket
@@ -14,13 +14,15 @@ _INTO = "INSERT INTO jobsworth_cells (minute, queue, task, ending, run, wait, ru
 _OR_ADD = " ON CONFLICT DO UPDATE SET runs = runs + excluded.runs, busy = busy + excluded.busy"
 # CROSS JOIN: the rows are found by the numbers, not the numbers by the rows.
 _THOSE = "FROM json_each(?1) AS each CROSS JOIN jobsworth_jobs WHERE seq = each.value"
-# Jobs that end together have mostly begun together too. To look whether they fall into one cell takes a third of the
-# time that it takes to sort them into cells.
-ALIKE = (
+_IN_A_ROW = "FROM jobsworth_jobs WHERE seq BETWEEN ?1 AND ?3"
+# Jobs that end together have mostly begun together too, and then they stand one behind the other. To look whether they
+# fall into one cell takes a third of the time that it takes to sort them into cells; in a row, half of that.
+_ALIKE = (
     "SELECT count(*), count(started_at), count(run_at), min(queue), max(queue), min(task), max(task),"
     " ?2 - max(started_at), ?2 - min(started_at), min(started_at - run_at), max(started_at - run_at),"
-    f" sum(?2 - started_at) {_THOSE}"
+    " sum(?2 - started_at) "
 )
+ALIKE, ALIKE_IN_A_ROW = _ALIKE + _THOSE, _ALIKE + _IN_A_ROW
 
 
 def _bucket(seconds: str, low: int = 0, high: int = len(BOUNDS)) -> str:
@@ -49,18 +51,20 @@ KEEP = "INSERT OR REPLACE INTO jobsworth_statistics (minute, length, queue, task
 NOTE = KEEP.replace("REPLACE", "IGNORE")
 
 
-def count_completed(connection: sqlite3.Connection, seqs: Iterable[int], now: float) -> None:
-    """These jobs have just been written down as completed, each by a run of its own."""
-    those, minute = numbers(seqs), statistics.minute_of(now)
-    (runs, begun, due, queue, last_queue, task, last_task, shortest, longest, least, most, busy) = connection.execute(
-        ALIKE, (those, now)
-    ).fetchone()
+def count_completed(connection: sqlite3.Connection, seqs: Sequence[int], now: float) -> None:
+    """These jobs, each named once, have just been written down as completed."""
+    first, last, minute = min(seqs), max(seqs), statistics.minute_of(now)
+    if last - first + 1 == len(seqs):
+        found = connection.execute(ALIKE_IN_A_ROW, (first, now, last))
+    else:
+        found = connection.execute(ALIKE, (numbers(seqs), now))
+    (runs, begun, due, queue, last_queue, task, last_task, shortest, longest, least, most, busy) = found.fetchone()
     if runs == begun == due and queue == last_queue and task == last_task and shortest >= 0:
         run, wait = bucket(shortest), bucket(least)
         if bucket(longest) == run and bucket(most) == wait:
             connection.execute(COUNT, (minute, queue, task, COMPLETED, run, wait, runs, busy))
             return
-    connection.execute(COUNT_COMPLETED, (those, now, minute))
+    connection.execute(COUNT_COMPLETED, (numbers(seqs), now, minute))
 
 
 def count(
@@ -93,11 +97,16 @@ def _entries(connection: sqlite3.Connection, first: int, queue: str | None, task
             terms += f" AND {column} = ?"
             values.append(value)
     for length in (MINUTE, HOUR):
-        for *key, totals in connection.execute(ENTRIES + terms, (length, first, *values)):
-            yield (*key, statistics.unpacked(totals))  # type: ignore[misc]
+        for row in connection.execute(ENTRIES + terms, (length, first, *values)):
+            yield _entry(row)
     cells = connection.execute(CELLS + terms, (first, 1 << 62, *values))
     for key, total in statistics.totals(cells).items():
         yield (*key, total)
+
+
+def _entry(row: tuple[int, int, str, str, bytes]) -> Entry:
+    minute, length, queue, task, totals = row
+    return minute, length, queue, task, statistics.unpacked(totals)
 
 
 def due(connection: sqlite3.Connection, looks: dict[str, Sum], now: float) -> bool:
@@ -130,7 +139,7 @@ def tidy(connection: sqlite3.Connection, now: float) -> None:
         connection.execute("DELETE FROM jobsworth_cells WHERE minute = ?", (minute,))
     for (minute,) in connection.execute(OLD, (MINUTE, statistics.fold_before(now), MINUTES_AT_ONCE)).fetchall():
         rows = connection.execute(f"{ENTRIES} AND minute < ?", (MINUTE, minute, minute + 1)).fetchall()
-        _add(connection, statistics.folded((*key, statistics.unpacked(totals)) for *key, totals in rows))
+        _add(connection, statistics.folded(map(_entry, rows)))
         _forget(connection, MINUTE, minute + 1)
     _forget(connection, HOUR, statistics.drop_before(now))
 
