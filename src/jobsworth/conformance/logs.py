@@ -164,6 +164,7 @@ class Logs(Hall):
             claim = door.again(job_id)
             door.pulse(claim, lines=lines(1, 2, f"{attempt}: {{}}"))
             door.turn([ending(claim, Failed(BROKEN, delay=0.0), ())])
+            door.turn([])
         told = door.logs(job_id)
         assert [(line.place, line.attempt, line.number, line.message) for line in told] == [
             (1, 1, 1, "1: 1"), (2, 1, 2, "1: 2"), (3, 2, 1, "2: 1"), (4, 2, 2, "2: 2"),

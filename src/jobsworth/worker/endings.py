@@ -22,8 +22,8 @@ class Ending(msgspec.Struct, gc=False):
     was_crashed: bool = False
     told: bool = False  # that its lease was lost is known already
     context: CurrentJob | None = None
-    in_doubt: bool = False  # it was sent before, and no answer came: it may have been written then
     journal: Journal | None = None  # of a run that has logged something
+    in_doubt: bool = False  # it was sent before, and no answer came: it may have been written then
 
     @property
     def key(self) -> Key:

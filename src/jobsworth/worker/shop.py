@@ -151,7 +151,7 @@ class Shop:
             settlement = with_letter(claim, settlement, self._tasks, self._tell)
         slot, context = claim.queue if slot_free else None, run.context
         self._endings.append(
-            Ending(claim, settlement, slot, run.crashed_before, run.lost, context, journal=context.journal)
+            Ending(claim, settlement, slot, run.crashed_before, run.lost, context, context.journal)
         )
         if threading.get_ident() == self._loop_thread:
             if not self._delivering:

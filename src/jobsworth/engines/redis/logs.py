@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,7 +14,9 @@ from ...lifecycle import Settlement
 from ...logged import KEPT, RUNS, Chunk, Head, Logged, packed, unpacked
 from ...logged import told as told_of
 from .keys import key
-from .link import Link
+
+if TYPE_CHECKING:
+    from .link import Link
 
 # place, run, base, last; fence; first, attempt; began. Then the lines.
 LOG = struct.Struct("<IIIIdIId")
