@@ -249,7 +249,8 @@ MUTANTS = (
     ),
     # captured logs
     Mutant(
-        "logs: a run keeps all its lines", "journal.py", "deque(maxlen=KEPT)", "deque()", "tests/test_logs.py -k newest_lines",
+        "logs: a run keeps all its lines", "journal.py", "deque(maxlen=KEPT)", "deque()",
+        "tests/test_logs.py -k newest_lines",
     ),
     Mutant(
         "logs: the last lines do not come with the ending", "worker/endings.py",

@@ -135,13 +135,15 @@ def _log(lines: Sequence[Logged]) -> list[str]:
     attempt = lines[-1].attempt
     shown = [line for line in lines if line.attempt == attempt]
     begin = f", from line {shown[0].number} on" if shown[0].number > 1 else ""
-    return ["", styled(f"log of attempt {attempt}", "bold") + begin, *(f"  {each}" for line in shown for each in logged(line))]
+    body = [f"  {each}" for line in shown for each in logged(line)]
+    return ["", styled(f"log of attempt {attempt}", "bold") + begin, *body]
 
 
 def whole(job: Job, eta: Eta | None = None, lines: Sequence[Logged] = ()) -> list[str]:
     """Everything a person may want to know of one job. `lines`: the end of its log."""
     now = time.time()
-    told = [*_headline(job), *([f"  {expectation(eta)}"] if eta else []), "", *_facts(job, now), "", *_timeline(job, now)]
+    told = [*_headline(job), *([f"  {expectation(eta)}"] if eta else [])]
+    told += ["", *_facts(job, now), "", *_timeline(job, now)]
     for name, data in (("arguments", job.args), ("result", job.result), ("meta", job.meta)):
         if data is not None:
             told += _value(name, data)

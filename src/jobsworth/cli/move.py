@@ -75,7 +75,8 @@ def move_engine(
 
     Stop the workers on FROM first, and point programs to TO. Waiting, scheduled and dead jobs are copied, and those
     that ended lately, with their ids, attempts, results and tags, but without what they have logged, which stays on
-    FROM, as statistics do. Running ones are not copied: run it again when they have ended. FROM is left as it is; do not start workers on it again, they would run the same jobs.
+    FROM, as statistics do. Running ones are not copied: run it again when they have ended. FROM is left as it is; do
+    not start workers on it again, they would run the same jobs.
 
     It may be stopped and run again at any time: what TO has is not copied twice. At the end both are counted, state
     by state; exit code 1 if they differ.

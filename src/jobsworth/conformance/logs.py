@@ -1,4 +1,4 @@
-"""Promises about what handlers log: it belongs to the run that logged it, is bounded, and is written under its lease."""
+"""Promises about what handlers log: it belongs to the run that logged it, is bounded, and written under its lease."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from jobsworth.outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped,
 from .door import BROKEN, LEASE, RETRY, Door, Hall, new_job
 
 ENDINGS: list[Outcome] = [
-    Succeeded(b"1"), Succeeded(None), Succeeded(b"1", Progress(1, 1)), Failed(BROKEN, delay=0.0), Failed(BROKEN, final=True),
-    Snoozed(5.0), Stopped("enough"), Released(),
+    Succeeded(b"1"), Succeeded(None), Succeeded(b"1", Progress(1, 1)), Failed(BROKEN, delay=0.0),
+    Failed(BROKEN, final=True), Snoozed(5.0), Stopped("enough"), Released(),
 ]  # fmt: skip
 
 
@@ -105,7 +105,9 @@ class Logs(Hall):
         assert door.reclaim() == []
         assert door.job(claim.lease.job_id).progress == Progress(1, 2)
 
-    @pytest.mark.parametrize("message", ["näh 🦀 日本", "\0 \x1b[2J \x7f \u2028 \\u0000 \\", "", "two\nlines", "x" * 20_000])
+    @pytest.mark.parametrize(
+        "message", ["näh 🦀 日本", "\0 \x1b[2J \x7f \u2028 \\u0000 \\", "", "two\nlines", "x" * 20_000]
+    )
     def test_any_text_comes_back_as_it_went_in(self, door: Door, message: str) -> None:
         claim = door.take()
         door.pulse(claim, lines=(LogLine(1, 0.0, "Level 15", "näh.日本", message),))

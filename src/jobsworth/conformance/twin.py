@@ -109,7 +109,7 @@ CARDS = variants(
 PROGRESS = st.sampled_from(SOME_PROGRESS)
 # Mostly nothing; else lines that go on, that were sent before, or of which some were left out.
 LINES = variants(
-    16, lambda first, number: tuple(LogLine(each, each / 8, "INFO", "app", f"näh {each}") for each in range(first, first + number)),
+    16, lambda first, number: tuple(LogLine(first + n, n / 8, "INFO", "app", f"näh {n}") for n in range(number)),
     first=[1, 1, 2, 3, 150, 400], number=[0, 0, 0, 1, 3, 200],
 )  # fmt: skip
 

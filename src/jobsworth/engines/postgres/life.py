@@ -24,7 +24,9 @@ SETTLE = "SELECT place, reached FROM @settle(%s, %s, %s)"
 CLAIM = "SELECT * FROM @claim(%s, %s, %s, %s)"
 PULSE = "SELECT place, state, reason, grace FROM @pulse(%s, %s, %s, %s, %s, %s)"
 # The same where something was logged. It is kept first, while the leases hold: what comes after it asks for its answer.
-TURN_LOGGED = "SELECT turned.* FROM @keep_lines(%s, %s) AS kept (moment), @turn(%s, %s, %s, %s, %s, kept.moment) AS turned"
+TURN_LOGGED = (
+    "SELECT turned.* FROM @keep_lines(%s, %s) AS kept (moment), @turn(%s, %s, %s, %s, %s, kept.moment) AS turned"
+)
 SETTLE_LOGGED = (
     "SELECT ended.place, ended.reached FROM @keep_lines(%s, %s) AS kept (moment), @settle(%s, %s, kept.moment) AS ended"
 )

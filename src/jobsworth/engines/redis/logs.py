@@ -1,4 +1,4 @@
-"""What runs have logged: a sorted set per job that has logged anything, written by a script that is only called then."""
+"""What runs have logged: a sorted set per job that logged anything, written by scripts that are only called then."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ CREATE TABLE @logs (
     PRIMARY KEY (job, place)
 );
 
--- Keeps lines of leases that hold, and locks their jobs until the transaction ends. Gives back `test_now`, so that what is asked in the same
--- statement can be made to wait for it.
+-- Keeps lines of leases that hold, and locks their jobs until the transaction ends. Gives back `test_now`, so that what is
+-- asked in the same statement can be made to wait for it.
 CREATE FUNCTION @keep_lines(said text, test_now double precision) RETURNS double precision
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
@@ -54,7 +54,8 @@ BEGIN
         END IF;
         v_place := v_place + v_said.last - v_first + 1;
         INSERT INTO @logs (job, place, base, fence, began, run, last, first, attempt, lines)
-        VALUES (v_said.seq, v_place, v_base, v_said.fence, v_said.began, v_run, v_said.last, v_first, v_said.attempt, v_said.lines);
+        VALUES (v_said.seq, v_place, v_base, v_said.fence, v_said.began, v_run, v_said.last, v_first, v_said.attempt,
+                v_said.lines);
         DELETE FROM @logs AS old WHERE old.job = v_said.seq AND old.place > v_base AND old.place <= v_place - 200;
     END LOOP;
     RETURN test_now;
