@@ -256,7 +256,8 @@ class Engine(Protocol):
         """Store jobs of another engine as they are, in this order, as durably as an enqueue; the ids of those stored.
 
         State, moments, counters, attempts, result and version stay; a log is no part of a job, and does not come. An id
-        that is known is left alone, and so is a live job whose key a live job here holds. Raises MoveRefused (E307), with nothing stored, if a worker holds one.
+        that is known is left alone, and so is a live job whose key a live job here holds. Raises MoveRefused (E307),
+        with nothing stored, if a worker holds one.
         """
         ...
 
