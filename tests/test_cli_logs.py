@@ -63,9 +63,7 @@ def test_show_says_nothing_of_a_log_that_is_not_there(jobs: Jobsworth, url: str,
     assert (shown.code, "log of" in shown.out) == (0, False)
 
 
-def test_watch_prints_lines_as_they_come_and_the_last_before_the_end(
-    jobs: Jobsworth, url: str, tmp_path: Path
-) -> None:
+def test_watch_prints_lines_as_they_come_and_the_last_before_the_end(jobs: Jobsworth, url: str, tmp_path: Path) -> None:
     go = threading.Event()
 
     @jobs.task

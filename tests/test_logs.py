@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from jobsworth import CurrentJob, Jobsworth, Queue, Retry, Snooze, State, current_job
+from jobsworth import CurrentJob, Jobsworth, Queue, Retry, Snooze, State
 from jobsworth.bridge import drive
 from jobsworth.clock import ManualClock
 from jobsworth.conformance import Door
@@ -144,7 +144,7 @@ def test_the_log_can_be_asked_for_from_a_coroutine(jobs: Jobsworth) -> None:
     assert [(line.place, line.message) for line in asyncio.run(ask())] == [(4, "3"), (5, "4")]
 
 
-# job.log()
+# what the job's own log() says
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.CRITICAL])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Isolation = Literal["loop", "thread", "process"]
 ISOLATIONS = ("loop", "thread", "process")
-LEVEL = "the name or the number of a logging level, \"OFF\" or None"
+LEVEL = 'the name or the number of a logging level, "OFF" or None'
 _DAY = 86_400.0
 
 

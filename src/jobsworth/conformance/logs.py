@@ -84,7 +84,7 @@ class Logs(Hall):
     def test_endings_with_and_without_lines_are_written_in_one_turn(self, door: Door) -> None:
         door.enqueue(*(new_job(id=f"n{number}") for number in range(6)))
         claims = door.claim(6)
-        outcomes = [Succeeded(b"1"), Failed(BROKEN, final=True)] * 3
+        outcomes: list[Outcome] = [Succeeded(b"1"), Failed(BROKEN, final=True)] * 3
         said = [lines(1, number) if number else () for number in (0, 0, 1, 2, 0, 3)]
         assert door.turn([ending(*each) for each in zip(claims, outcomes, said, strict=True)]).refused == []
         assert [len(door.logs(f"n{number}")) for number in range(6)] == [0, 0, 1, 2, 0, 3]

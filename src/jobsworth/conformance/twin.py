@@ -109,8 +109,8 @@ CARDS = variants(
 PROGRESS = st.sampled_from(SOME_PROGRESS)
 # Mostly nothing; else lines that go on, that were sent before, or of which some were left out.
 LINES = variants(
-    16, lambda first, number: tuple(LogLine(first + n, n / 8, "INFO", "app", f"näh {n}") for n in range(number)),
-    first=[1, 1, 2, 3, 150, 400], number=[0, 0, 0, 1, 3, 200],
+    16, lambda first, many: tuple(LogLine(first + n, n / 8, "INFO", "app", f"näh {n}") for n in range(many)),
+    first=[1, 1, 2, 3, 150, 400], many=[0, 0, 0, 1, 3, 200],
 )  # fmt: skip
 
 

@@ -81,9 +81,7 @@ def turn(
     return Turn(_by_want(claims, want), refused, rows[0][0])
 
 
-def _turning(
-    settle: Sequence[Settlement], values: Sequence[Any], test_now: float | None
-) -> tuple[str, Sequence[Any]]:
+def _turning(settle: Sequence[Settlement], values: Sequence[Any], test_now: float | None) -> tuple[str, Sequence[Any]]:
     said = logs.said(settle)
     return (TURN, (*values, test_now)) if said is None else (TURN_LOGGED, (said, test_now, *values))
 
