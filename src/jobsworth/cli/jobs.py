@@ -119,7 +119,14 @@ def failed_attempt(job: Job, attempt: Attempt) -> list[str]:
 def whole(job: Job, eta: Eta | None = None) -> list[str]:
     """Everything a person may want to know of one job."""
     now = time.time()
-    lines = [*_headline(job), *([f"  {expectation(eta)}"] if eta else []), "", *_facts(job, now), "", *_timeline(job, now)]
+    lines = [
+        *_headline(job),
+        *([f"  {expectation(eta)}"] if eta else []),
+        "",
+        *_facts(job, now),
+        "",
+        *_timeline(job, now),
+    ]
     for name, data in (("arguments", job.args), ("result", job.result), ("meta", job.meta)):
         if data is not None:
             lines += _value(name, data)
