@@ -115,7 +115,8 @@ MUTANTS = (
     ),
     Mutant(
         "postgres: an ended job is ended again", ENDS,
-        "AND job.state + 0 IN (2, 3)\n            RETURNING ending.place", "\n            RETURNING ending.place", POSTGRES,
+        "AND job.state + 0 IN (2, 3)\n            RETURNING ending.place", "\n            RETURNING ending.place",
+        POSTGRES,
     ),
     Mutant(
         "postgres: a request to stop is overlooked", ENDS,
@@ -194,7 +195,8 @@ MUTANTS = (
     ),
     Mutant(
         "redis: two that pack count twice", "engines/redis/lua/pack.lua",
-        "~= change[3] then return 0", "~= change[3] and false then return 0", "tests/test_statistics.py -k two_that_pack",
+        "~= change[3] then return 0", "~= change[3] and false then return 0",
+        "tests/test_statistics.py -k two_that_pack",
     ),
     Mutant(
         "redis: an ended job is ended again", "engines/redis/lua/plain.lua",

@@ -104,8 +104,17 @@ def test_what_is_packed_comes_back(total: Sum) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", b"[1]", b"\xff\xfe", b"[[1,2],0,[],[]]", b"[[0,0,0,0,0,0],0,[99,1],[],[]]",
-             b"[[0,0,0,0,0,0],0,[1],[],[]]", b"[[0,0,0,0,0,0],0,[],[],[1]]"]
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[1]",
+        b"\xff\xfe",
+        b"[[1,2],0,[],[]]",
+        b"[[0,0,0,0,0,0],0,[99,1],[],[]]",
+        b"[[0,0,0,0,0,0],0,[1],[],[]]",
+        b"[[0,0,0,0,0,0],0,[],[],[1]]",
+    ],
 )
 def test_damaged_totals_count_as_nothing(data: bytes) -> None:
     assert unpacked(data) == Sum()
@@ -242,7 +251,8 @@ def test_quick_runs_do_not_count_for_one_that_has_lasted_longer() -> None:
 @pytest.mark.parametrize(
     ("progress", "part"),
     [
-        (None, None), (Progress(), None), (Progress(message="going"), None), (Progress(3), None), (Progress(3, 0), None),
+        (None, None), (Progress(), None), (Progress(message="going"), None), (Progress(3), None),
+        (Progress(3, 0), None),
         (Progress(3, 4), 0.75), (Progress(5, 4), 1.0), (Progress(-1, 4), 0.0), (Progress(1, 4, 50.0), 0.5),
         (Progress(percent=200.0), 1.0), (Progress(math.inf, 4), None), (Progress(percent=math.nan), None),
     ],

@@ -295,7 +295,8 @@ class Engine(Protocol):
         """How runs ended and how long they took, of the last `since` seconds, in spans of `step` seconds.
 
         Each ending that turn() or completing() wrote is counted once, in the same transaction; refused ones are not.
-        Levels are what upkeep() was told. Minutes are kept for two days, hours for thirty; older spans are therefore an hour long at least.
+        Levels are what upkeep() was told. Minutes are kept for two days, hours for thirty; older spans are therefore
+        an hour long at least.
         """
         ...
 

@@ -79,7 +79,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine counted. `now` is its clock's moment. Both lists are ordered by when the spans began, then by name.
+    """What an engine counted. `now` is its clock's moment. Both lists are ordered by when spans began, then by name.
 
     levels have gaps where no worker was there to look, and are empty when one task is asked for.
     """

@@ -273,7 +273,9 @@ class Charts(Hall):
         first = Level(queue=QUEUE, at=start, seconds=60.0, in_rate=6.0, waiting=4.0, most_waiting=4, oldest=2.5)
         levels = told(door).levels
         assert levels == [
-            Level(queue="fax", at=start, seconds=60.0), first, Level(queue=QUEUE, at=start + 60, seconds=60.0, in_rate=3.0)
+            Level(queue="fax", at=start, seconds=60.0),
+            first,
+            Level(queue=QUEUE, at=start + 60, seconds=60.0, in_rate=3.0),
         ]
         assert told(door).tallies == []
         assert told(door, queue="fax").levels == levels[:1]
