@@ -252,7 +252,7 @@ MUTANTS = (
     # captured logs
     Mutant(
         "logs: a run keeps all its lines", "journal.py", "deque(maxlen=KEPT)", "deque()",
-        "tests/test_logs.py -k newest_lines",
+        "tests/test_logs.py -k no_more_lines",
     ),
     Mutant(
         "logs: the last lines do not come with the ending", "worker/endings.py",

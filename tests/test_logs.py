@@ -26,7 +26,7 @@ from jobsworth.engine import Heard, Pulse, WorkerCard
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.sqlite import SqliteEngine
 from jobsworth.errors import BadOption, EngineUnavailable, JobNotFound
-from jobsworth.journal import LONGEST, OFF, number_of
+from jobsworth.journal import LONGEST, OFF, Journal, number_of
 from jobsworth.logged import KEPT, RUNS, Logged
 from jobsworth.runners import capture
 from places import Place, pay_in
@@ -294,11 +294,11 @@ def test_a_traceback_comes_with_its_line(jobs: Jobsworth) -> None:
 
 def test_the_newest_lines_of_a_run_are_kept_and_its_pulses_are_few() -> None:
     class Counting(MemoryEngine):
-        pulses = 0
+        pulses = most = 0
 
         async def pulse(self, card: WorkerCard, pulses: Any, *, lease: float) -> Heard:
             self.pulses += 1
-            assert all(len(each.lines) <= KEPT for each in pulses)
+            self.most = max([self.most, *(len(each.lines) for each in pulses)])
             return await super().pulse(card, pulses, lease=lease)
 
     engine = Counting()
@@ -318,7 +318,17 @@ def test_the_newest_lines_of_a_run_are_kept_and_its_pulses_are_few() -> None:
     assert [line.number for line in lines] == list(range(20_001 - KEPT, 20_001))
     assert lines[-1].message == "line 20000"
     assert engine.pulses <= 3 + seconds / 0.15
+    assert engine.most <= KEPT
     jobs.close()
+
+
+def test_a_run_holds_no_more_lines_than_are_kept() -> None:
+    journal = Journal(time.monotonic())
+    for number in range(3 * KEPT):
+        journal.note(logging.LogRecord("app", logging.INFO, "", 0, "line %d", (number + 1,), None))
+    assert [line.number for line in journal.newest()] == list(range(2 * KEPT + 1, 3 * KEPT + 1))
+    assert journal.untold() == journal.newest()
+    assert journal.untold() == ()
 
 
 def test_threads_of_one_job_number_their_lines_one_after_another(jobs: Jobsworth) -> None:
