@@ -20,12 +20,13 @@ from jobsworth import CurrentJob, Jobsworth, Queue, Retry, Snooze, State
 from jobsworth.bridge import drive
 from jobsworth.clock import ManualClock
 from jobsworth.conformance import Door
-from jobsworth.conformance.door import finish
+from jobsworth.conformance.door import finish, new_job
 from jobsworth.conformance.logs import talk_too_much
-from jobsworth.engine import Heard, Pulse, WorkerCard
+from jobsworth.engine import Heard, Pulse, Want, WorkerCard
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.sqlite import SqliteEngine
 from jobsworth.errors import BadOption, EngineUnavailable, JobNotFound
+from jobsworth.job import LogLine
 from jobsworth.journal import LONGEST, OFF, Journal, number_of
 from jobsworth.logged import KEPT, RUNS, Logged
 from jobsworth.runners import capture
@@ -529,6 +530,24 @@ def test_what_is_not_told_is_not_kept_either(tmp_path: Path) -> None:
     with engine._store.reading() as connection:
         assert connection.execute("SELECT count(*) FROM jobsworth_logs").fetchone()[0] == KEPT + RUNS - 1
     drive(engine.close())
+
+
+def test_a_layout_without_logs_is_brought_up_to_date_and_keeps_its_jobs(place: Place) -> None:
+    engine = place.jobs.engine
+    [[stored]] = drive(engine.enqueue([[new_job()]]))
+    [claim] = drive(engine.turn("w", [], [Want("mail", 1, ("send",))], lease=30)).claims
+    place.jobs.close()
+    home = "jobsworth_" if place.sqlite else "jobsworth."
+    with place.connect() as connection:
+        if not place.sqlite:
+            connection.execute("DROP FUNCTION jobsworth.keep_lines")
+        connection.execute(f"DROP TABLE {home}logs")
+        connection.execute(f"UPDATE {home}{'schema' if place.sqlite else 'schema_version'} SET version = 2")
+        connection.commit()
+    place.jobs.open()
+    line = LogLine(1, 0.5, "INFO", "app", "from now on")
+    assert drive(engine.pulse(WorkerCard(id="w"), [Pulse(claim.lease, None, (line,))], lease=30)).lost == []
+    assert said(drive(engine.logs(stored.id))) == ["from now on"]
 
 
 # children

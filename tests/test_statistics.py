@@ -299,7 +299,8 @@ def test_a_file_of_the_first_layout_keeps_its_jobs_and_counts_from_now_on(tmp_pa
     finish(engine.close())
     with contextlib.closing(sqlite3.connect(tmp_path / "jobs.db")) as line:
         line.executescript(
-            "DROP TABLE jobsworth_cells; DROP TABLE jobsworth_statistics; UPDATE jobsworth_schema SET version = 1"
+            "DROP TABLE jobsworth_logs; DROP TABLE jobsworth_cells; DROP TABLE jobsworth_statistics;"
+            " UPDATE jobsworth_schema SET version = 1"
         )
     finish(engine.open())
     assert finish(engine.schema_version()).found == finish(engine.schema_version()).latest > 1
@@ -324,7 +325,7 @@ def test_a_schema_of_the_first_layout_keeps_its_jobs_and_counts_from_now_on(post
     older = older[: older.index("END $$;") + len("END $$;")].replace("CREATE", "CREATE OR REPLACE", 1)
     with psycopg.connect(url, autocommit=True) as line:
         for each in (
-            older, "DROP TABLE @cells", "DROP TABLE @statistics", "DROP FUNCTION @bucket",
+            older, "DROP FUNCTION @keep_lines", "DROP TABLE @logs", "DROP TABLE @cells", "DROP TABLE @statistics", "DROP FUNCTION @bucket",
             "UPDATE @schema_version SET version = 1",
         ):  # fmt: skip
             line.execute(named("jobsworth", each))
