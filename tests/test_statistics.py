@@ -325,7 +325,8 @@ def test_a_schema_of_the_first_layout_keeps_its_jobs_and_counts_from_now_on(post
     older = older[: older.index("END $$;") + len("END $$;")].replace("CREATE", "CREATE OR REPLACE", 1)
     with psycopg.connect(url, autocommit=True) as line:
         for each in (
-            older, "DROP FUNCTION @keep_lines", "DROP TABLE @logs", "DROP TABLE @cells", "DROP TABLE @statistics", "DROP FUNCTION @bucket",
+            older, "DROP FUNCTION @keep_lines", "DROP TABLE @logs", "DROP TABLE @cells",
+            "DROP TABLE @statistics", "DROP FUNCTION @bucket",
             "UPDATE @schema_version SET version = 1",
         ):  # fmt: skip
             line.execute(named("jobsworth", each))
