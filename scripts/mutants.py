@@ -81,8 +81,12 @@ MUTANTS = (
         "tuple(map(max, seen, _numbers(tally)))", "_numbers(tally)", "tests/test_web_metrics.py",
     ),
     Mutant(
-        "web: minutes that are forgotten count again", "web/meter.py",
+        "web: minutes are remembered for ever", "web/meter.py",
         "            self._from = max(self._from, begin)\n", "", "tests/test_web_metrics.py",
+    ),
+    Mutant(
+        "web: minutes that are forgotten count again", "web/meter.py",
+        "and tally.at >= self._from", "", "tests/test_web_metrics.py",
     ),
     Mutant(
         "web: counters begin with what was there", "web/meter.py",

@@ -210,6 +210,7 @@ def test_a_look_that_is_overtaken_by_a_newer_one_counts_nothing_twice() -> None:
     counted.add(Statistics(now=now, tallies=[]))
     counted.add(Statistics(now=now, tallies=[tally(now, 5)]))
     counted.add(Statistics(now=now, tallies=[tally(now, 3)]))  # was asked for before
+    assert counts_of(counted) == {"send": 5}
     counted.add(Statistics(now=now, tallies=[tally(now, 6)]))
     assert counts_of(counted) == {"send": 6}
 
@@ -233,6 +234,14 @@ def test_a_clock_that_is_set_back_takes_nothing_back_and_counting_goes_on() -> N
     assert counts_of(counted) == {"send": 5}
     counted.add(Statistics(now=6_060.0, tallies=[tally(6_000.0, 3), tally(6_060.0, 1)]))
     assert counts_of(counted) == {"send": 8}
+
+
+def test_minutes_are_remembered_only_while_they_are_looked_at_again() -> None:
+    counted = Meter()
+    for minute in range(1_000):
+        counted.add(Statistics(now=minute * 60.0, tallies=[tally(minute * 60.0, 1)]))
+    assert len(counted._seen) <= LATE / meter.MINUTE + 1
+    assert counts_of(counted) == {"send": 999}
 
 
 def test_an_ending_that_was_late_to_be_stored_counts() -> None:
