@@ -244,6 +244,14 @@ def test_minutes_are_remembered_only_while_they_are_looked_at_again() -> None:
     assert counts_of(counted) == {"send": 999}
 
 
+def test_a_look_that_goes_further_back_than_the_one_before_counts_nothing_again() -> None:
+    counted = Meter()
+    counted.add(Statistics(now=6_000.0))
+    for now in (6_000.0, 6_060.0 + LATE, 6_061.0 + LATE):
+        counted.add(Statistics(now=now, tallies=[tally(6_000.0, 1)]))
+        assert counts_of(counted) == {"send": 1}
+
+
 def test_an_ending_that_was_late_to_be_stored_counts() -> None:
     counted = Meter()
     counted.add(Statistics(now=6_000.0, tallies=[tally(6_000.0, 1)]))
