@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from jobsworth.why import Why
 
-from . import floor, letters, live, monitors, operators, pages, shown, users
+from . import floor, letters, live, monitors, operators, pages, past, shown, users
 from .access import Level
 from .choice import Page
 from .live import EVENTS
@@ -49,6 +49,8 @@ OPERATORS = (
           answer=shown.Changed, raised={"delete": ADMIN}),
     Route("GET", "/api/jobs/{id}", READ, operators.show, "A job with all that is kept of it.", answer=shown.Whole),
     Route("GET", "/api/jobs/{id}/why", READ, operators.why, "Why a job is not running.", answer=Why),
+    Route("GET", "/api/jobs/{id}/logs", READ, operators.logs, "What a job has logged so far.", query=operators.Behind,
+          answer=shown.Lines),
     Route("DELETE", "/api/jobs/{id}", ADMIN, operators.delete, "Delete a job.", data=operators.Nothing,
           answer=shown.Changed),
     Route("POST", "/api/jobs/{id}/cancel", OPERATE, operators.cancel, "Ask a job to stop.", data=users.Cancel,
@@ -60,6 +62,8 @@ OPERATORS = (
           data=operators.Nothing, answer=shown.QueueView),
     Route("POST", "/api/queues/{queue}/resume", OPERATE, floor.resume, "Let workers take its jobs again.",
           data=operators.Nothing, answer=shown.QueueView),
+    Route("GET", "/api/history", READ, past.history, "What ended when, and how long it took.", query=past.Past,
+          answer=past.History),
     Route("GET", "/api/workers", READ, floor.workers, "Live workers and what they run.",
           answer=list[shown.WorkerView]),
     Route("GET", "/api/tasks", READ, floor.tasks, "What can be enqueued.", answer=list[shown.TaskView]),
