@@ -44,6 +44,8 @@ def make_jobs(folder: Path) -> Jobsworth:
                 match line.split(" ", 2):
                     case ["progress", percent, message]:
                         job.report_progress(percent=float(percent), message=message)
+                    case ["log", level, message]:
+                        logging.getLogger("rows").log(logging.getLevelNamesMapping()[level], "%s", message)
                     case ["stubborn"]:
                         stubborn = True
                     case ["fail", *words]:

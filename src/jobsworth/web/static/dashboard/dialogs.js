@@ -5,10 +5,9 @@ const asking = new Store(null);
 
 /**
  * Ask. Gives what was typed, or null if the visitor thought better of it.
- * @param {{title: string, text?: string, verb: string, danger?: boolean, reason?: boolean, json?: string,
- *          rate?: boolean}} what
- *   reason: a line may be typed; json: JSON is edited, starting with this
- * @returns {Promise<{reason?: string, json?: string} | null>}
+ * @param {{title: string, text?: string, verb: string, danger?: boolean, line?: string, begin?: string, json?: string}} what
+ *   line: what a line is called that may be typed, and what it begins with; json: JSON is edited, starting with this
+ * @returns {Promise<{line?: string, json?: string} | null>}
  */
 export function confirm(what) {
   return new Promise((answer) => asking.set({ ...what, answer }));
@@ -24,7 +23,7 @@ export function Dialogs() {
 
 function Question({ what }) {
   const box = useRef(null);
-  const [reason, setReason] = useState("");
+  const [line, setLine] = useState(what.begin ?? "");
   const [json, setJson] = useState(what.json ?? "");
   const wrong = what.json === undefined ? "" : notJson(json);
   useEffect(() => {
@@ -38,15 +37,15 @@ function Question({ what }) {
   };
   const submit = (event) => {
     event.preventDefault();
-    if (!wrong) end({ reason: reason.trim() || undefined, json });
+    if (!wrong) end({ line: line.trim() || undefined, json });
   };
   return html`<dialog ref=${box} aria-labelledby="question" onCancel=${() => end(null)}>
     <form onSubmit=${submit}>
       <h2 id="question">${what.title}</h2>
       ${what.text && html`<p>${what.text}</p>`}
-      ${what.reason &&
-      html`<label>Reason, which handlers and people see (may be empty)
-        <input type="text" maxlength="500" value=${reason} onInput=${(event) => setReason(event.target.value)} />
+      ${what.line &&
+      html`<label>${what.line}
+        <input type="text" maxlength="500" value=${line} onInput=${(event) => setLine(event.target.value)} />
       </label>`}
       ${what.json !== undefined &&
       html`<label>Arguments, as JSON

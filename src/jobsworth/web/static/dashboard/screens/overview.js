@@ -1,6 +1,6 @@
 // Overview: is anything wrong? One line answers; what follows says where to look.
 import { query, useAsked } from "../api.js";
-import { RANGES, History } from "../history.js";
+import { RANGES, History, useHistory } from "../history.js";
 import { count, duration, jobs } from "../format.js";
 import { beat, live } from "../live.js";
 import { Answer, Empty, Heading, Tile } from "../parts.js";
@@ -15,7 +15,9 @@ export function Overview({ place }) {
   const asked = useAsked("api/overview", now);
   const failed = useAsked(`api/jobs${query({ state: "failed", finished_within: HOUR, limit: 1, count: "true" })}`, now);
   const workers = useAsked("api/workers", now);
-  const minutes = Number(place.query.get("minutes") ?? 60);
+  const wish = place.query.get("minutes");
+  const minutes = Object.hasOwn(RANGES, wish) ? Number(wish) : 60;
+  const past = useHistory({ minutes });
   return html`<${Heading} title="Overview" />
     <${Verdict} asked=${asked} workers=${workers.data} failed=${failed.data?.count} />
     <${Answer} asked=${asked} what="how things stand">${(sums) => html`
@@ -27,7 +29,7 @@ export function Overview({ place }) {
           ${Object.entries(RANGES).map(([value, name]) => html`<option key=${value} value=${value}>${name}</option>`)}
         </select></label>
       </div>
-      <${History} minutes=${minutes} beat=${now} />
+      <${History} minutes=${minutes} asked=${past} />
     </section>
     <section aria-labelledby="crew"><h2 id="crew">Workers</h2>
       <${Answer} asked=${workers} what="who works">${(found) => html`<${WorkerTable} workers=${found} />`}<//>

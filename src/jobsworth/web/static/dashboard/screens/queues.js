@@ -1,7 +1,7 @@
 // Queues: how deep, how old, what comes and goes, and whether the slots suffice.
 import { may, useAsked } from "../api.js";
 import { setPaused } from "../actions.js";
-import { History } from "../history.js";
+import { History, useHistory } from "../history.js";
 import { count, duration, jobs } from "../format.js";
 import { rowHere, useKeys } from "../keys.js";
 import { beat } from "../live.js";
@@ -64,6 +64,7 @@ function Pause({ queue }) {
 
 function One({ all, name }) {
   const queue = all.find((each) => each.queue === name);
+  const past = useHistory({ minutes: 60, queue: name });
   if (!queue) {
     return html`<${Heading} title=${`Queue ${name}`} /><${Empty} kind="unknown" title="There is no such queue">
       <a href=${href("queues")}>All queues</a><//>`;
@@ -82,5 +83,5 @@ function One({ all, name }) {
       <${Tile} label="ended" value=${count(queue.out_rate)} note="last minute" />
       <${Tile} label="done" value=${drains(queue)} />
     </div>
-    <section aria-labelledby="went"><h2 id="went">The last hour</h2><${History} minutes=${60} beat=${beat.value} queue=${name} /></section>`;
+    <section aria-labelledby="went"><h2 id="went">The last hour</h2><${History} minutes=${60} asked=${past} /></section>`;
 }

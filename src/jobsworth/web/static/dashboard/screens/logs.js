@@ -1,0 +1,85 @@
+// What a job's handler has logged: live while it runs, by attempt and by level.
+import { get, me, query } from "../api.js";
+import { HELD, absolute, clock, count, tick } from "../format.js";
+import { live } from "../live.js";
+import { Copy, Unknown } from "../parts.js";
+import { stay } from "../router.js";
+import { html, use, useEffect, useLayoutEffect, useRef, useState } from "../ui.js";
+
+const LEVELS = { DEBUG: 10, INFO: 20, WARNING: 30, ERROR: 40, CRITICAL: 50 };
+const MOST = 2_000; // lines on the page
+const OWN = "jobsworth.job"; // the logger of lines that need no name
+
+const number = (level) => (Object.hasOwn(LEVELS, level) ? LEVELS[level] : Number(level.replace(/^Level /, "")) || LEVELS.INFO);
+
+/** All lines so far; those that have come since are asked for every second while it runs. */
+function useLines(job) {
+  const [state, set] = useState({ lines: [], error: null, known: false });
+  const busy = useRef(false);
+  const { state: trust } = use(live);
+  const moment = use(tick);
+  const runs = HELD.includes(job.status);
+  useEffect(() => {
+    if (busy.current || (state.known && trust !== "live" && trust !== "polling")) return;
+    busy.current = true;
+    const after = state.lines.at(-1)?.place ?? 0;
+    get(`api/jobs/${encodeURIComponent(job.id)}/logs${query({ after: after || "" })}`)
+      .then((found) => set({ lines: [...state.lines, ...found.lines].slice(-MOST), error: null, known: true }))
+      .catch((error) => set((was) => ({ ...was, error })))
+      .finally(() => (busy.current = false));
+  }, [job.id, job.status, job.attempt, trust, runs && moment]);
+  return state;
+}
+
+/** @param {{job: any, place: import("../router.js").Place}} props */
+export function Logs({ job, place }) {
+  const { offers } = use(me);
+  return offers?.includes("/api/jobs/{id}/logs") ? html`<${Panel} job=${job} place=${place} />` : null;
+}
+
+function Panel({ job, place }) {
+  const { lines, error, known } = useLines(job);
+  const level = LEVELS[place.query.get("level")] ? place.query.get("level") : "";
+  const attempts = [...new Set(lines.map((line) => line.attempt))];
+  const attempt = attempts.find((each) => String(each) === place.query.get("attempt"));
+  const shown = lines.filter((line) => (!level || number(line.level) >= LEVELS[level]) && (attempt === undefined || line.attempt === attempt));
+  const choose = (more) => stay("jobs", job.id, { ...Object.fromEntries(place.query), ...more });
+  const text = () => shown.map((line) => `${line.at} ${line.level} ${line.logger}: ${line.message}\n`).join("");
+  const nothing = known ? (lines.length ? "Nothing of that level." : "It has logged nothing.") : "Reading…";
+  return html`<section aria-labelledby="log"><div class="heading"><h2 id="log">Log</h2>
+      <label>Level <select value=${level} onChange=${(event) => choose({ level: event.target.value })}>
+        <option value="">all</option>${Object.keys(LEVELS).slice(1).map((name) => html`<option key=${name} value=${name}>${name.toLowerCase()} and up</option>`)}</select></label>
+      ${attempts.length > 1 && html`<label>Attempt <select value=${String(attempt ?? "")} onChange=${(event) => choose({ attempt: event.target.value })}>
+        <option value="">all</option>${attempts.map((each) => html`<option key=${each} value=${String(each)}>${each}</option>`)}</select></label>`}
+      ${shown.length > 0 && html`<${Copy} label="log" text=${text} />`}</div>
+    ${shown.length ? html`<${Lines} lines=${shown} all=${lines} />`
+      : error ? html`<${Unknown} error=${error} what="what it has logged" />` : html`<p class="mute">${nothing}</p>`}
+  </section>`;
+}
+
+function Lines({ lines, all }) {
+  const box = useRef(null);
+  const follow = useRef(true);
+  const utc = use(clock) === "utc";
+  useLayoutEffect(() => {
+    if (follow.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [lines.at(-1)?.place]);
+  const scroll = ({ currentTarget: it }) => (follow.current = it.scrollHeight - it.scrollTop - it.clientHeight < 20);
+  const many = new Set(all.map((line) => line.attempt)).size > 1;
+  const gaps = missing(all);
+  return html`<div class="log" ref=${box} tabindex="0" role="log" aria-live="off" aria-label="Log" onScroll=${scroll}><ol>
+    ${lines.map((line, place) => html`${many && line.attempt !== lines[place - 1]?.attempt && html`<li key=${`a${line.place}`} class="mute">Attempt ${line.attempt}</li>`}
+      ${gaps.has(line.place) && html`<li key=${`g${line.place}`} class="mute">… ${count(gaps.get(line.place))} older ones were not kept</li>`}
+      <li key=${line.place} class=${tone(line.level)} data-level=${line.level}><time datetime=${line.at}>${absolute(Date.parse(line.at), utc).slice(11, 19)}</time>
+        <span class="level">${line.level}</span> <span class="message">${line.logger !== OWN && html`<span class="mute">${line.logger}: </span>`}${line.message}</span></li>`)}</ol></div>`;
+}
+
+/** How many lines are missing before which ones: a ring keeps the newest of each attempt. */
+function missing(lines) {
+  return new Map(lines.map((line, place) => {
+    const before = lines[place - 1];
+    return [line.place, line.number - (before?.attempt === line.attempt && before.number < line.number ? before.number : 0) - 1];
+  }).filter(([, gone]) => gone > 0));
+}
+
+const tone = (level) => (number(level) >= 40 ? "bad" : number(level) >= 30 ? "warn" : "");
