@@ -112,7 +112,9 @@ def test_mouse_and_keys_read_a_moment(onlooker: Operator) -> None:
     page.keyboard.press("ArrowRight")
     for _ in range(14):
         page.keyboard.press("ArrowRight")
-    expect(slider).to_have_attribute("aria-valuetext", re.compile(r"^\d\d:\d\d: completed 10, .*failed 0, cancelled 0$"))
+    expect(slider).to_have_attribute(
+        "aria-valuetext", re.compile(r"^\d\d:\d\d: completed 10, .*failed 0, cancelled 0$")
+    )
     expect(ended.locator(".cursor")).to_have_count(1)
     page.keyboard.press("g")  # the keys that work everywhere work here
     page.keyboard.press("q")

@@ -79,7 +79,9 @@ def test_when_it_may_be_done_is_said_with_what_that_is_known_from(floor: Floor, 
     page = operator.visit(f"#/jobs/{job.id}")
     eta = page.locator("[data-eta]")
     remember(floor, [Was(30, "steps", "steps", completed=40, run=300.0)])
-    expect(page.locator("[data-eta=history]")).to_contain_text(re.compile(r"half of such runs are done in .*9 of 10 in .*earlier"))
+    expect(page.locator("[data-eta=history]")).to_contain_text(
+        re.compile(r"half of such runs are done in .*9 of 10 in .*earlier")
+    )
     page.wait_for_timeout(2_000)  # seconds of a run in which nothing is said say nothing of its speed
     floor.tell(job, "progress 50 Half of it")
     expect(page.locator("[data-eta=progress]")).to_contain_text("if it goes on as it went so far")

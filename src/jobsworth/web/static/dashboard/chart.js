@@ -1,6 +1,7 @@
 // Charts as SVG: they take their colours from the style sheet, scale with the page, and can be read as a table.
 import { html, use, useState } from "./ui.js";
 import { absolute, clock } from "./format.js";
+import { Table } from "./parts.js";
 
 const WIDTH = 600;
 const HEIGHT = 120;
@@ -47,11 +48,13 @@ export function Chart({ title, times, step, now, series, write, end }) {
   const days = times.length * step > DAY;
   const moment = (seconds) => absolute(seconds * 1000, utc).slice(days ? 5 : 11, 16);
   const span = (place) => `${moment(times[place])}${step > 60 ? ` to ${moment(times[place] + step).slice(-5)}` : ""}${times[place] + step > now ? ", not over" : ""}`;
+  // As long as it is not pointed at: all runs; or the last times that are known.
+  const here = at >= 0 || bars.length ? at : times.findLastIndex((_, place) => lines.some((each) => each.values[place] !== null));
   const said = (each) => {
-    const value = at >= 0 ? each.values[at] : each.line ? each.values.findLast((one) => one !== null) : each.values.reduce((sum, one) => sum + one, 0);
+    const value = here >= 0 || each.line ? each.values[here] : each.values.reduce((sum, one) => sum + one, 0);
     return value === null || value === undefined ? "–" : write(value);
   };
-  const when = at >= 0 ? span(at) : bars.length ? "in all" : "lately";
+  const when = here >= 0 ? span(here) : bars.length ? "in all" : "nothing is known";
   const move = (event) => {
     const { left, width } = event.currentTarget.getBoundingClientRect();
     point(times[Math.min(times.length - 1, Math.max(0, Math.floor(((event.clientX - left) / width) * times.length)))]);
@@ -123,10 +126,8 @@ function AsTable({ title, times, span, series, write }) {
   const [open, set] = useState(false);
   return html`<details onToggle=${(event) => set(event.currentTarget.open)}>
     <summary>As a table</summary>
-    ${open && html`<div class="wide" tabindex="0" role="group" aria-label=${`${title}, as a table`}><table>
-      <thead><tr><th scope="col">from</th>${series.map((each) => html`<th key=${each.name} scope="col">${each.name}</th>`)}</tr></thead>
-      <tbody>${times.map((at, place) => html`<tr key=${at}><th scope="row">${span(place)}</th>
-        ${series.map((each) => html`<td key=${each.name}>${each.values[place] === null ? "–" : write(each.values[place])}</td>`)}</tr>`)}</tbody>
-    </table></div>`}
+    ${open && html`<${Table} label=${`${title}, as a table`} head=${["when", ...series.map((each) => each.name)]}>
+      ${times.map((at, place) => html`<tr key=${at}><th scope="row">${span(place)}</th>
+        ${series.map((each) => html`<td key=${each.name}>${each.values[place] === null ? "–" : write(each.values[place])}</td>`)}</tr>`)}<//>`}
   </details>`;
 }

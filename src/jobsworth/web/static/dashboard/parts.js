@@ -88,6 +88,20 @@ export function Heading({ children, title, beside }) {
   return html`<div class="heading"><h1 ref=${here} tabindex="-1">${children ?? title}</h1>${beside}</div>`;
 }
 
+/** A part of a screen under a heading. @param {{title: string, beside?: any, kind?: string, children?: any}} props */
+export function Section({ title, beside, kind, children }) {
+  const id = `part-${title.toLowerCase().replaceAll(" ", "-")}`;
+  const heading = html`<h2 id=${id}>${title}</h2>`;
+  return html`<section class=${kind} aria-labelledby=${id}>${beside ? html`<div class="heading">${heading}${beside}</div>` : heading}${children}</section>`;
+}
+
+/** A table that scrolls by itself where it is too wide. @param {{label: string, head: any[], kind?: string, children?: any}} props */
+export function Table({ label, head, kind, children }) {
+  return html`<div class="wide" tabindex="0" role="group" aria-label=${label}><table class=${kind}>
+    <thead><tr>${head.map((each) => (typeof each === "string" ? html`<th key=${each} scope="col">${each}</th>` : each))}</tr></thead>
+    <tbody>${children}</tbody></table></div>`;
+}
+
 /** A value with a label, as in a row of tiles. */
 export function Tile({ label, value, note, to, tone = "" }) {
   const inside = html`<span class="value">${value}</span><span class="label">${label}</span>

@@ -5,12 +5,11 @@ import { curl, pythonCall, write } from "../exact.js";
 import { HELD, LIVE, between, count, duration, short } from "../format.js";
 import { useKeys } from "../keys.js";
 import { beat, news, watch } from "../live.js";
-import { Answer, Badge, Copy, Folded, Heading, Progress, When } from "../parts.js";
+import { Answer, Badge, Copy, Folded, Heading, Progress, Section, When } from "../parts.js";
 import { go, href } from "../router.js";
 import { actionsFor } from "../filter.js";
 import { html, use, useEffect } from "../ui.js";
-import { Attempts, Life } from "./life.js";
-import { Logs } from "./logs.js";
+import { Attempts, Life, Logs } from "./life.js";
 
 export function Job({ place }) {
   const asked = useAsked(`api/jobs/${encodeURIComponent(place.id)}`, use(beat));
@@ -52,14 +51,14 @@ function Whole({ whole, place }) {
     <${Trouble} job=${job} />
     ${job.started_at && html`<${Logs} job=${job} place=${place} />`}
     <div class="columns">
-      <section aria-labelledby="life"><h2 id="life">Life</h2><${Life} job=${job} /></section>
-      <section aria-labelledby="facts"><h2 id="facts">Facts</h2><${Facts} job=${job} signature=${whole.signature} /></section>
+      <${Section} title="Life"><${Life} job=${job} /><//>
+      <${Section} title="Facts"><${Facts} job=${job} signature=${whole.signature} /><//>
     </div>
     <${Attempts} job=${job} />
     <div class="columns">
-      <${Value} id="arguments" title="Arguments" value=${given} none=${given === null ? "They cannot be read." : null} />
-      <${Value} id="result" title="Result" value=${job.result} none=${job.status === "completed" ? null : "There is none before it has completed."} />
-      ${Object.keys(job.meta ?? {}).length > 0 && html`<${Value} id="meta" title="Meta" value=${job.meta} />`}
+      <${Value} title="Arguments" value=${given} none=${given === null ? "They cannot be read." : null} />
+      <${Value} title="Result" value=${job.result} none=${job.status === "completed" ? null : "There is none before it has completed."} />
+      ${Object.keys(job.meta ?? {}).length > 0 && html`<${Value} title="Meta" value=${job.meta} />`}
     </div>`;
 }
 
@@ -88,21 +87,18 @@ function Why({ job }) {
   const runs = HELD.includes(job.status);
   const findings = (asked.data?.findings ?? []).filter((each) => !runs || each.word === "worker-lost");
   if (asked.data?.state !== job.status || !findings.length) return null;
-  return html`<section aria-labelledby="why"><h2 id="why">${runs ? "Its worker is lost" : "Why it is not running"}</h2>
-    <ul class="alerts">${findings.map((each) => html`<li key=${each.word} data-why=${each.word}>
-      <strong>${each.text}</strong>; ${each.do}</li>`)}</ul></section>`;
+  return html`<${Section} title=${runs ? "Its worker is lost" : "Why it is not running"}><ul class="alerts">${findings.map((each) => html`<li key=${each.word} data-why=${each.word}>
+      <strong>${each.text}</strong>; ${each.do}</li>`)}</ul><//>`;
 }
 
 /** What went wrong last: the user's own line first. */
 function Trouble({ job }) {
   if (!job.error || job.status === "completed") return null;
   const last = [...job.attempts].reverse().find((each) => each.error);
-  return html`<section class="trouble" aria-labelledby="trouble">
-    <h2 id="trouble">${job.status === "failed" ? "Why it was given up" : "What went wrong last"}</h2>
+  return html`<${Section} kind="trouble" title=${job.status === "failed" ? "Why it was given up" : "What went wrong last"}>
     ${last?.place && html`<p class="place"><code>${last.place}</code></p>`}
     <p><strong>${job.error.type}</strong> ${job.error.message} <span class="chip">${job.error.reason}</span></p>
-    ${last?.traceback && html`<${Folded} title="Traceback"><pre tabindex="0">${last.traceback}</pre><//>`}
-  </section>`;
+    ${last?.traceback && html`<${Folded} title="Traceback"><pre tabindex="0">${last.traceback}</pre><//>`}<//>`;
 }
 
 function Facts({ job, signature }) {
@@ -122,10 +118,9 @@ function Facts({ job, signature }) {
 }
 
 /** A value as JSON, digit for digit. */
-function Value({ id, title, value, none }) {
+function Value({ title, value, none }) {
   const text = write(value);
   const missing = none && (value === null || value === undefined);
-  return html`<section aria-labelledby=${id}><div class="heading"><h2 id=${id}>${title}</h2>
-    ${!missing && html`<${Copy} label=${title.toLowerCase()} text=${() => text} />`}</div>
-    ${missing ? html`<p class="mute">${none}</p>` : html`<pre class="json" tabindex="0" role="group" aria-label=${title}>${text}</pre>`}</section>`;
+  return html`<${Section} title=${title} beside=${!missing && html`<${Copy} label=${title.toLowerCase()} text=${() => text} />`}>
+    ${missing ? html`<p class="mute">${none}</p>` : html`<pre class="json" tabindex="0" role="group" aria-label=${title}>${text}</pre>`}<//>`;
 }

@@ -10,7 +10,7 @@ import { beat, news, watch } from "../live.js";
 import { Answer, Empty, Heading, say, trying } from "../parts.js";
 import { go, href, stay } from "../router.js";
 import { html, use, useEffect, useMemo, useState } from "../ui.js";
-import { Views } from "../views.js";
+import { SaveView, Views } from "../views.js";
 import { JobTable } from "./jobtable.js";
 
 const PAGE = 50;
@@ -50,12 +50,11 @@ export function Jobs({ place }) {
     x: () => rowHere() && toggle(rowHere()),
     R: () => act("retry"), C: () => act("cancel"), D: () => act("delete"), ...(held ? { Escape: none } : {}),
   });
-  return html`<${Heading} title="Jobs" />
+  return html`<${Heading} title="Jobs" /><${Views} place=${place} />
     <${Tabs} filter=${filter} queues=${queues} />
-    <${Views} place=${place} name=${viewName(filter)} />
     <${FilterBar} text=${written(place.query)} known=${known} onFilter=${(text) => search(text, filter)} />
     <${Answer} asked=${asked} what="which jobs there are">${(page) => html`
-      <${Bar} page=${page} shown=${shown} chosen=${chosen} all=${all} held=${held} filter=${filter}
+      <${Bar} place=${place} page=${page} shown=${shown} chosen=${chosen} all=${all} held=${held} filter=${filter}
         onAll=${() => chooseAll(true)} onNone=${none} onAct=${act} />
       ${shown.length ? html`<${JobTable} jobs=${shown} chosen=${chosen} onToggle=${toggle}
           onToggleAll=${(on) => (choose(new Set(on ? shown.map((job) => job.id) : [])), chooseAll(false))} />`
@@ -123,14 +122,14 @@ function Tabs({ filter, queues }) {
     ${tab("", all)}${Object.keys(STATES).map((state) => tab(state, of(state)))}</ul></nav>`;
 }
 
-function Bar({ page, shown, chosen, all, held, filter, onAll, onNone, onAct }) {
+function Bar({ place, page, shown, chosen, all, held, filter, onAll, onNone, onAct }) {
   const number = all ? page.count : chosen.size;
   const states = all ? (filter.state.length ? filter.state : Object.keys(STATES))
     : shown.filter((job) => chosen.has(job.id)).map((job) => job.status);
   const can = (action) => states.some((state) => actionsFor(state)[action]);
   if (!held) {
     return html`<div class="bar"><p role="status">${count(page.count)} ${page.count === 1 ? "job matches" : "jobs match"}</p>
-      <${Exports} filter=${filter} chosen=${null} /></div>`;
+      <${Exports} filter=${filter} chosen=${null} /><${SaveView} place=${place} name=${viewName(filter)} /></div>`;
   }
   const button = (action, verb, level, danger) => may(level) && html`<button type="button" class=${danger ? "danger" : ""}
     disabled=${!can(action)} onClick=${() => onAct(action)}>${verb}</button>`;

@@ -2,7 +2,7 @@
 import { may, post, useAsked } from "../api.js";
 import { duration, short } from "../format.js";
 import { hint } from "../live.js";
-import { Answer, Empty, Heading, JobLink, say } from "../parts.js";
+import { Answer, Empty, Heading, JobLink, Section, Table, say } from "../parts.js";
 import { href } from "../router.js";
 import { fieldsOf, jsonOf } from "../schema.js";
 import { html, useMemo, useState } from "../ui.js";
@@ -19,15 +19,12 @@ export function Tasks({ place }) {
 
 function Catalogue({ tasks }) {
   if (!tasks.length) return html`<${Empty} title="No task yet">The app declares them: <code>@jobs.task</code><//>`;
-  return html`<div class="wide" tabindex="0" role="group" aria-label="Tasks"><table>
-    <thead><tr><th scope="col">Task</th><th scope="col">Queue</th><th scope="col">Takes</th><th scope="col">About</th><th scope="col">Attempts</th>
-      <th scope="col">Timeout</th></tr></thead>
-    <tbody>${tasks.map((task) => html`<tr key=${task.task} data-row=${task.task}>
+  return html`<${Table} label="Tasks" head=${["Task", "Queue", "Takes", "About", "Attempts", "Timeout"]}>
+    ${tasks.map((task) => html`<tr key=${task.task} data-row=${task.task}>
       <th scope="row"><a href=${href("tasks", task.task)}>${task.task}</a></th>
       <td><a href=${href("queues", task.queue)}>${task.queue}</a></td>
       <td><code>${task.signature}</code></td><td>${task.about ?? ""}</td>
-      <td class="number">${task.max_attempts}</td><td class="number">${duration(task.timeout)}</td></tr>`)}</tbody>
-  </table></div>`;
+      <td class="number">${task.max_attempts}</td><td class="number">${duration(task.timeout)}</td></tr>`)}<//>`;
 }
 
 function Task({ task }) {
