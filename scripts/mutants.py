@@ -20,6 +20,8 @@ SQLITE = "tests/test_engines.py -k TestSqliteEngine"
 POSTGRES = "tests/test_postgres_engine.py -k TestPostgresEngine"
 REDIS = "tests/test_redis_engine.py -k TestRedisEngine"
 LIFE, SETTLING, SQL = "engines/sqlite/life.py", "engines/sqlite/intake.py", "engines/postgres/migrations/0001_start.sql"
+ENDS = "engines/postgres/migrations/0002_statistics.sql"
+LOGS = "engines/postgres/migrations/0003_logs.sql"
 
 
 @dataclass(frozen=True)
@@ -120,16 +122,40 @@ MUTANTS = (
     Mutant("sqlite: a full queue takes more", SETTLING, "if waiting > room:", "if waiting > room + 1:", SQLITE),
     Mutant("sqlite: a lease never runs out", LIFE, "OR lease_until <= ?", "OR lease_until <= ? - 1e9", SQLITE),
     Mutant(
+        "sqlite: two tasks are counted as one", "engines/sqlite/tallies.py", "task == last_task and", "", SQLITE,
+    ),
+    Mutant(
+        "sqlite: statistics are lost when they are packed", "engines/sqlite/tallies.py",
+        "        _add(connection, statistics.totals(cells))\n", "", SQLITE,
+    ),
+    Mutant(
         "sqlite: taking over leaves the old lease valid", LIFE,
         "SET fence = fence + 1, lease_until = ? WHERE", "SET lease_until = ? WHERE", f"{SQLITE} and over",
     ),
+    Mutant(
+        "sqlite: lines without a fence", "engines/sqlite/logs.py",
+        "WHERE seq = ? AND fence = ? AND state > 1 AND state < 4", "WHERE seq = ? AND ?", f"{SQLITE} and lines",
+    ),
+    Mutant(
+        "sqlite: lines without a bound", "engines/sqlite/logs.py", "if head.place - head.base > KEPT:", "if False:",
+        "tests/test_logs.py -k not_kept_either",
+    ),
     # PostgreSQL
     Mutant(
-        "postgres: endings without a fence", SQL,
+        "postgres: lines without a fence", LOGS,
+        "job.seq = each.seq AND job.fence = each.fence AND job.state + 0 IN (2, 3)", "job.seq = each.seq",
+        f"{POSTGRES} and lines",
+    ),
+    Mutant(
+        "postgres: lines that are sent again are kept twice", LOGS,
+        "greatest(v_said.first, v_newest.last + 1)", "v_said.first", f"{POSTGRES} and again",
+    ),
+    Mutant(
+        "postgres: endings without a fence", ENDS,
         "job.seq = ending.seq AND job.fence = ending.fence AND", "job.seq = ending.seq AND", POSTGRES,
     ),
     Mutant(
-        "postgres: failures without a fence", SQL,
+        "postgres: failures without a fence", ENDS,
         "job.seq = v_end.seq AND job.fence = v_end.fence AND", "job.seq = v_end.seq AND", POSTGRES,
     ),
     Mutant(
@@ -137,11 +163,12 @@ MUTANTS = (
         "job.seq = sign.seq AND job.fence = sign.fence AND", "job.seq = sign.seq AND", POSTGRES,
     ),
     Mutant(
-        "postgres: an ended job is ended again", SQL,
-        "AND job.state + 0 IN (2, 3)\n        RETURNING ending.place", "\n        RETURNING ending.place", POSTGRES,
+        "postgres: an ended job is ended again", ENDS,
+        "AND job.state + 0 IN (2, 3)\n            RETURNING ending.place", "\n            RETURNING ending.place",
+        POSTGRES,
     ),
     Mutant(
-        "postgres: a request to stop is overlooked", SQL,
+        "postgres: a request to stop is overlooked", ENDS,
         "CASE WHEN v_job.state = 3 THEN v_end.if_cancelling ELSE v_end.target END", "v_end.target", POSTGRES,
     ),
     Mutant("postgres: paused queues are served", SQL, "AND known.paused", "AND false", POSTGRES),
@@ -200,12 +227,25 @@ MUTANTS = (
         "started_at = chosen.now", "started_at = v_now", "tests/test_postgres_engine.py -k a_claim_that_waited",
     ),
     # Redis
+    Mutant(
+        "redis: lines without a fence", "engines/redis/lua/log.lua", "job.fence == said[2] and", "",
+        f"{REDIS} and lines",
+    ),
+    Mutant(
+        "redis: old runs' lines stay", "engines/redis/lua/log.lua", "while run > RUNS_KEPT do", "while false do",
+        f"{REDIS} and newest_runs",
+    ),
     Mutant("redis: endings without a fence", "engines/redis/lua/plain.lua", "fence == given and", "", REDIS),
     Mutant("redis: failures without a fence", "engines/redis/lua/settle.lua", "job.fence ~= ending[2] or", "", REDIS),
     Mutant("redis: heartbeats without a fence", "engines/redis/lua/ear.lua", "fence == told[i][2] and", "", REDIS),
     Mutant(
         "redis: a request to stop is overlooked", "engines/redis/lua/settle.lua",
         "job.state == CANCELLING and ending[4] or ending[3]", "ending[3]", REDIS,
+    ),
+    Mutant(
+        "redis: two that pack count twice", "engines/redis/lua/pack.lua",
+        "~= change[3] then return 0", "~= change[3] and false then return 0",
+        "tests/test_statistics.py -k two_that_pack",
     ),
     Mutant(
         "redis: an ended job is ended again", "engines/redis/lua/plain.lua",
@@ -258,6 +298,23 @@ MUTANTS = (
         '"" if self._clock is None else repr(self._clock())', "repr((self._clock or __import__('time').time)())",
         "tests/test_redis_engine.py -k servers_clock",
     ),
+    # captured logs
+    Mutant(
+        "logs: a run keeps all its lines", "journal.py", "deque(maxlen=KEPT)", "deque()",
+        "tests/test_logs.py -k no_more_lines",
+    ),
+    Mutant(
+        "logs: the last lines do not come with the ending", "worker/endings.py",
+        "() if self.journal is None else self.journal.untold()", "()", "tests/test_logs.py -k last_lines",
+    ),
+    Mutant(
+        "logs: lines whose pulse failed are lost", "worker/news.py",
+        "            context.journal.untell(pulse.lines)\n", "", "tests/test_logs.py -k not_answered",
+    ),
+    Mutant(
+        "logs: the level is not heeded", "runners/capture.py", "record.levelno >= job.log_level", "True",
+        "tests/test_logs.py -k level_on",
+    ),
     # the worker
     Mutant(
         "worker: strays are not looked for", "worker/strays.py",
@@ -285,7 +342,7 @@ MUTANTS = (
     ),
     Mutant(
         "worker: heartbeats stop while a job runs", "worker/office.py",
-        "        pulses = [Pulse(run.claim.lease, run.context.untold()) for run in runs]\n", "        pulses = []\n",
+        "        told = gather(list(self._shop.runs.values()), silent_too=True)\n", "        told: Told = []\n",
         "tests/fire/test_kills.py -k blocks_the_loop",
     ),
 )  # fmt: skip

@@ -181,7 +181,7 @@ def test_looking_never_makes_a_database_and_says_where_it_looked(tmp_path: Path)
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("statsu", 'Unknown command "statsu". Did you mean "status"?'),
+        ("statuss", 'Unknown command "statuss". Did you mean "status"?'),
         ("list --stat failed", "Did you mean --state?"),
         ("list --state fialed", "did you mean 'failed'?"),
         ("dead redriv", "did you mean 'redrive'?"),

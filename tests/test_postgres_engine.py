@@ -16,6 +16,7 @@ from jobsworth import Jobsworth
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.conformance import EngineContract, twin_of
 from jobsworth.conformance.door import Door, Run, finish, new_job
+from jobsworth.conformance.logs import talk_too_much
 from jobsworth.engine import Engine, Turn, Want, Where
 from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
@@ -37,6 +38,7 @@ from jobsworth.engines.postgres.marks import (
 from jobsworth.errors import BadUrl, EngineUnavailable, SchemaMismatch
 from jobsworth.job import Claim, Lease, State
 from jobsworth.lifecycle import settle
+from jobsworth.logged import KEPT, RUNS
 from jobsworth.outcome import Succeeded
 from jobsworth.retry import Retry
 from servers import Postgres
@@ -57,7 +59,7 @@ def _emptied(schema: str, clock: Clock) -> PostgresEngine:
     with psycopg.connect(_url, autocommit=True) as line:
         there = line.execute("SELECT to_regclass(%s)", (f"{schema}.jobs",)).fetchone()
         if there is not None and there[0] is not None:
-            for table in ("jobs", "attempts", "queues", "workers"):
+            for table in ("jobs", "attempts", "logs", "queues", "workers", "cells", "statistics"):
                 line.execute(f"DELETE FROM {schema}.{table}")
     return PostgresEngine(_url, where="the test's server", schema=schema, doorbell=False, clock=clock)
 
@@ -413,6 +415,16 @@ def test_rescue_does_not_walk_past_what_an_old_snapshot_keeps(database: str) -> 
 
 
 # the pooler
+
+
+def test_of_a_log_no_more_is_kept_than_is_told() -> None:
+    clock = ManualClock()
+    engine = _emptied("logs", clock)
+    finish(engine.open())
+    talk_too_much(Door(engine, clock, finish))
+    with psycopg.connect(_url) as line:
+        assert line.execute("SELECT count(*) FROM logs.logs").fetchone() == (KEPT + RUNS - 1,)
+    finish(engine.close())
 
 
 def test_everything_works_behind_a_pooler_that_changes_connections(pgbouncer: object, postgres: Postgres) -> None:

@@ -122,6 +122,7 @@ class Jobsworth:
         retry: Retry | None = ...,
         max_attempts: int | None = ...,
         timeout: float | None = ...,
+        log_level: str | int | None = ...,
     ) -> TaskDecorator: ...
     def task(
         self,
@@ -134,19 +135,20 @@ class Jobsworth:
         retry: Retry | None = None,
         max_attempts: int | None = None,
         timeout: float | None = None,
+        log_level: str | int | None = None,
     ) -> Any:
         """Declare a function as a task: `@jobs.task` or `@jobs.task(queue="mailers", max_attempts=5)`.
 
         queue: its queue ("default" if not given), which is added with its defaults if nobody declared it.
         name: the function's name if not given; it is what is stored, so it must stay the same.
-        isolation, retry, max_attempts, timeout: instead of the queue's.
+        isolation, retry, max_attempts, timeout, log_level: instead of the queue's ("OFF" keeps no log).
         """
 
         def declare(fn: Callable[..., Any]) -> Task[..., Any]:
             kind = AsyncTask if inspect.iscoroutinefunction(fn) else Task
             task: Task[..., Any] = kind(
                 fn, name=name or fn.__name__, queue=self._queue_for(queue), outlet=self, isolation=isolation,
-                retry=retry, max_attempts=max_attempts, timeout=timeout,
+                retry=retry, max_attempts=max_attempts, timeout=timeout, log_level=log_level,
             )  # fmt: skip
             self._register(task)
             return task

@@ -1,12 +1,14 @@
 """The child process of isolation="process": imports the app, then runs one handler after another.
 
-Started by the worker as `python -m jobsworth.child FD SPEC PATH`. The main thread runs handlers; a second thread
-listens to the worker. When the worker goes away, however it went, the child ends at once.
+Started by the worker as `python -m jobsworth.child FD SPEC PATH LEVEL`. The main thread runs handlers; a second thread
+listens to the worker, a third tells it what they say. When the worker goes away, however it went, the child ends at
+once. LEVEL is that of the worker's root logger: where the app has not configured logging, it is this one's too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import queue
 import signal
@@ -22,6 +24,7 @@ from jobsworth.errors import Cancelled, Interrupted, JobsworthError, LeaseLost, 
 from jobsworth.job import Claim
 from jobsworth.locate import locate
 from jobsworth.outcome import Outcome
+from jobsworth.runners import capture
 from jobsworth.runners.loop import run_in_loop
 from jobsworth.runners.thread import run_in_thread
 from jobsworth.runners.wire import HEADER, Completing, Ended, Note, Ready, Start, Stop, ToParent, frame, to_child
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from jobsworth.engine import Engine
     from jobsworth.task import Task
 
-NOTE_EVERY = 0.1  # seconds between progress notes to the worker; the last one travels with the ending
+NOTE_EVERY = 0.1  # seconds between notes to the worker; what is left travels with the ending
 
 
 class Child:
@@ -42,22 +45,26 @@ class Child:
         self._starts: queue.SimpleQueue[Start] = queue.SimpleQueue()
         self._current: CurrentJob | None = None
         self._cancel: Any = None  # how to interrupt an async handler
-        self._said = 0.0
+        self._news = threading.Event()
+        self._telling = threading.Lock()  # a note must not come behind the ending of its run
 
     def serve(self, engine: Engine, tasks: dict[str, Task[..., Any]]) -> None:
         """Run what the worker sends until it goes away."""
         completions = Completions(engine, tasks, lambda settlement, done: self.send(Completing(settlement, done)))
         threading.Thread(target=self._listen, name="jobsworth-listen", daemon=True).start()
+        threading.Thread(target=self._tell, name="jobsworth-tell", daemon=True).start()
         self.send(Ready())
         while True:
             start = self._starts.get()
-            context = CurrentJob(start.claim, self._note, completions.begin)
+            began = time.monotonic() - start.elapsed
+            context = CurrentJob(start.claim, self._news.set, completions.begin, began, start.log_level)
             if start.remaining is not None:
                 context.deadline = time.monotonic() + start.remaining
             self._current = context
             outcome = self._run(tasks[start.claim.task], start.claim, context)
-            self._current = None
-            self.send(Ended(outcome))
+            with self._telling:
+                self._current = None
+                self.send(Ended(outcome, context.untold_lines()))
 
     def _run(self, task: Task[..., Any], claim: Claim, context: CurrentJob) -> Outcome:
         if not task.is_async:
@@ -74,14 +81,21 @@ class Child:
 
         return asyncio.run(run())
 
-    def _note(self) -> None:
-        now = time.monotonic()
-        context = self._current
-        if context is not None and now - self._said >= NOTE_EVERY:
-            self._said = now
-            note = context.untold()
-            if note is not None:
-                self.send(Note(note))
+    def _tell(self) -> None:
+        """Pass on what the handler says, soon, and not more often than the worker has use for."""
+        while True:
+            self._news.wait()
+            self._news.clear()
+            with self._telling:
+                context = self._current
+                if context is not None:
+                    note, lines = context.untold(), context.untold_lines()
+                    if note is not None or lines:
+                        try:
+                            self.send(Note(note, lines))
+                        except OSError:  # the worker is gone; who listens to it ends this process
+                            return
+            time.sleep(NOTE_EVERY)
 
     def send(self, message: ToParent) -> None:
         """Say something to the worker."""
@@ -141,6 +155,10 @@ def main() -> None:
     except JobsworthError as exc:
         child.send(Ready(str(exc)))
         sys.exit(2)
+    root = logging.getLogger()
+    if not root.handlers:
+        root.setLevel(int(sys.argv[4]))
+    capture.begin()
     child.serve(app.engine, app.tasks)
 
 

@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from .context import CurrentJob
 from .engine import Engine, Transactional
 from .errors import NoTransaction
@@ -74,6 +76,9 @@ class Completions:
 
         def ending() -> Settlement:
             settlement = settle(job.claim, Succeeded(packed, job.untold()), task.retry)
+            if job.journal is not None:
+                # Also those that were told: that pulse may come too late for a job that is completed by now.
+                settlement = replace(settlement, lines=job.journal.newest())
             job.settling = settlement
             self._tell(settlement, False)
             return settlement

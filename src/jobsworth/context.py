@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from .codec import decode
 from .errors import BadOption, Cancelled, LeaseLost, NoCurrentJob, NoTransaction, RetryAfter
-from .job import Claim, Lease, Progress, storable
+from .job import Claim, Lease, LogLine, Progress, storable
+from .journal import OFF, Journal, journal_of
 from .lifecycle import Settlement
 
 
@@ -48,11 +49,22 @@ class CurrentJob:
     """
 
     __slots__ = (
-        "_begin", "_news", "_why", "claim", "deadline", "in_transaction", "note", "settled", "settling", "told",
+        "_begin", "_news", "_why", "began", "claim", "deadline", "in_transaction", "journal", "log_level", "note",
+        "settled", "settling", "told",
     )  # fmt: skip
 
-    def __init__(self, claim: Claim, news: Callable[[], None] | None = None, begin: Begin | None = None) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        news: Callable[[], None] | None = None,
+        begin: Begin | None = None,
+        began: float = 0.0,
+        log_level: int = OFF,
+    ) -> None:
         self.claim = claim
+        self.began = began  # the time.monotonic() moment at which the attempt did
+        self.log_level = log_level  # records below it are not kept
+        self.journal: Journal | None = None  # what it has logged; made at the first line
         self._news = news
         self._begin = begin
         self.in_transaction = False
@@ -176,9 +188,14 @@ class CurrentJob:
         return self._begin(self, result)
 
     def log(self, message: str, *args: object, level: int = logging.INFO) -> None:
-        """Write a line to the logger `jobsworth.job`, with job_id, queue, task and attempt as extra fields."""
+        """Write a line to the logger `jobsworth.job`, with job_id, queue, task and attempt as extra fields.
+
+        It is kept with the job (see the queue's log_level) also where that logger lets nothing of this level through.
+        """
         extra = {"job_id": self.id, "queue": self.queue, "task": self.task, "attempt": self.attempt}
         _log.log(level, message, *args, extra=extra)
+        if level >= self.log_level:
+            self.note_line(logging.LogRecord(_log.name, level, "", 0, message, args, None))
 
     def retry(self, *, exc: BaseException | None = None, countdown: float | None = None) -> RetryAfter:
         """What to raise to be tried again in `countdown` seconds (else after the queue's backoff)."""
@@ -200,6 +217,23 @@ class CurrentJob:
         """The note could not be delivered: it counts as untold again, unless a newer one was made meanwhile."""
         if self.note is note:
             self.told = False
+
+    def note_line(self, record: logging.LogRecord) -> None:
+        """Called for what is logged in this run, from any thread: the line belongs to the job."""
+        journal_of(self).note(record)
+        if self._news is not None:
+            self._news()
+
+    def relay(self, lines: tuple[LogLine, ...]) -> None:
+        """Called with what the run has logged in its child process."""
+        if lines:
+            journal_of(self).relay(lines)
+            if self._news is not None:
+                self._news()
+
+    def untold_lines(self) -> tuple[LogLine, ...]:
+        """The lines that have not travelled yet; from now on they count as told."""
+        return () if self.journal is None else self.journal.untold()
 
     def ask_to_stop(self, why: Cancelled | LeaseLost) -> None:
         """Called by the worker: from now on check_cancelled() raises `why`. The first reason stays."""

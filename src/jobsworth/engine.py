@@ -18,8 +18,23 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from .errors import QueueFull
-from .job import Attempt, CancelRequest, Claim, Job, JobId, Lease, NewJob, Progress, Receipt, State, WorkerId
+from .job import (
+    Attempt,
+    CancelRequest,
+    Claim,
+    Job,
+    JobId,
+    Lease,
+    LogLine,
+    NewJob,
+    Progress,
+    Receipt,
+    State,
+    WorkerId,
+)
 from .lifecycle import Move, Settlement
+from .logged import Logged
+from .statistics import Statistics
 
 SILENT_AFTER = 30.0  # seconds without a heartbeat after which a worker is not counted on
 CARD_LEASES = 3  # a worker's card outlives its last pulse by this many leases
@@ -60,10 +75,15 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class Pulse(msgspec.Struct, frozen=True, gc=False):
-    """One running job's sign of life, with its newest progress if that has changed."""
+    """One running job's sign of life, with its newest progress if that has changed, and with what it has logged.
+
+    lines: numbered one after another, without a gap among them. Those that were kept before, which is known by their
+    numbers, are not kept twice: a pulse without an answer may be sent again, and more may be sent with it.
+    """
 
     lease: Lease
     progress: Progress | None = None
+    lines: tuple[LogLine, ...] = ()
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -209,7 +229,9 @@ class Engine(Protocol):
         ...
 
     async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
-        """Renew the leases named, store their progress, keep the worker's card, and bring back what it must know."""
+        """Renew the leases named, store their progress and lines, keep the worker's card, and bring back what it must
+        know. Lines change nothing else that can be seen of a job.
+        """
         ...
 
     async def hear(self, leases: Sequence[Lease]) -> Heard:
@@ -247,8 +269,9 @@ class Engine(Protocol):
     async def adopt(self, jobs: Sequence[Job]) -> list[JobId]:
         """Store jobs of another engine as they are, in this order, as durably as an enqueue; the ids of those stored.
 
-        State, moments, counters, attempts, result and version stay. An id that is known is left alone, and so is a
-        live job whose key a live job here holds. Raises MoveRefused (E307), with nothing stored, if a worker holds one.
+        State, moments, counters, attempts, result and version stay; a log is no part of a job, and does not come. An id
+        that is known is left alone, and so is a live job whose key a live job here holds. Raises MoveRefused (E307),
+        with nothing stored, if a worker holds one.
         """
         ...
 
@@ -265,6 +288,14 @@ class Engine(Protocol):
         """Where this job stands; None if it is not there. Counts a line, so it is no verb for every round."""
         ...
 
+    async def logs(self, job_id: JobId, after: int = 0, limit: int | None = None) -> list[Logged]:
+        """What was logged while the job ran, oldest first; nothing if there is no such job.
+
+        after: only what stands behind this place. limit: the newest so many of that. Of each run the newest
+        logged.KEPT lines are there, of a job the newest logged.RUNS runs that logged anything.
+        """
+        ...
+
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         """Queues that hold jobs, have settings or have live workers; or just those named.
 
@@ -276,12 +307,26 @@ class Engine(Protocol):
         """Workers whose card has not run out."""
         ...
 
+    async def statistics(
+        self, since: float, step: float = 60.0, *, queue: str | None = None, task: str | None = None
+    ) -> Statistics:
+        """How runs ended and how long they took, of the last `since` seconds, in spans of `step` seconds.
+
+        Each ending that turn() or completing() wrote is counted once, in the same transaction; refused ones are not.
+        Levels are what upkeep() was told. Minutes are kept for two days, hours for thirty; older spans are therefore
+        an hour long at least.
+        """
+        ...
+
     async def sign_off(self, worker: WorkerId) -> None:
         """Remove a worker's card at a clean shutdown."""
         ...
 
-    async def upkeep(self) -> None:
-        """The engine's own housekeeping: forget cards that ran out, checkpoints. Cheap; called every few seconds."""
+    async def upkeep(self, seen: Sequence[QueueStatus] = ()) -> None:
+        """The engine's own housekeeping: forget cards that ran out, pack statistics. Cheap; called about once a minute.
+
+        seen: queues that were just looked at. Once a minute and queue it is noted how full they stand.
+        """
         ...
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:

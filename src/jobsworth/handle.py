@@ -21,13 +21,16 @@ from .errors import (
 )
 from .job import FINAL, HELD, LIVE, Job, JobId, Progress, State, storable
 from .lifecycle import CANCEL, REDRIVE, RUN_NOW, Move
+from .logged import Logged
 from .snapshot import error_line, snapshot
+from .statistics import Eta, expected
 from .tokens import Tokens
 from .why import START, Scene, Why, explain, unreachable
 
 R_co = TypeVar("R_co", covariant=True)
 ACTIVE_SHOWN = 100  # ids of running jobs named in a snapshot
 LOOKED_AT = 500  # running jobs that are looked at to say why another one waits
+RECENT = 7 * 86_400.0  # seconds: runs of a task longer ago say little of how long it takes now
 Reader = Callable[[bytes], Any]
 
 
@@ -107,6 +110,29 @@ class JobHandle(Generic[R_co]):
         """
         return self._tokens.sign(self.id, lifetime)
 
+    def eta(self) -> Eta | None:
+        """When its run may be done, going by its progress or else by earlier runs of its task; None if nobody can tell.
+
+        Raises JobNotFound (E301).
+        """
+        return self._bridge.call(self._eta)
+
+    async def aeta(self) -> Eta | None:
+        """The async twin of eta."""
+        return await self._bridge.acall(self._eta)
+
+    def logs(self, after: int = 0, limit: int | None = None) -> list[Logged]:
+        """What its handler has logged so far, oldest first: of each attempt the newest 200 lines.
+
+        after: only what stands behind the place of a line that you have. limit: the newest so many of that.
+        Raises JobNotFound (E301).
+        """
+        return self._bridge.call(lambda engine: self._logs(engine, after, limit))
+
+    async def alogs(self, after: int = 0, limit: int | None = None) -> list[Logged]:
+        """The async twin of logs."""
+        return await self._bridge.acall(lambda engine: self._logs(engine, after, limit))
+
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until the job has ended, whichever way. Raises WaitTimeout (E304) after `timeout` seconds."""
         return self._ended(self._bridge.wait(self._final, timeout), timeout)
@@ -160,6 +186,15 @@ class JobHandle(Generic[R_co]):
 
     async def _status(self, engine: Engine) -> dict[str, Any]:
         return await status_of(engine, await self._read_anew(engine))
+
+    async def _eta(self, engine: Engine) -> Eta | None:
+        return await eta_of(engine, await self._read_anew(engine))
+
+    async def _logs(self, engine: Engine, after: int, limit: int | None) -> list[Logged]:
+        lines = await engine.logs(self.id, after, limit)
+        if not lines:
+            await find_one(engine, self.id)  # a job that is not there is another matter than one that has said nothing
+        return lines
 
     async def _move(self, engine: Engine, move: Move) -> list[JobId]:
         moved = await engine.move(Where(ids=(self.id,)), move)
@@ -254,6 +289,13 @@ async def _at_one_moment(engine: Engine, job_id: JobId) -> tuple[Job, Place]:
     if place is None:
         raise JobNotFound(f"job {job_id} comes and goes", hint="ask again")
     return job, place
+
+
+async def eta_of(engine: Engine, job: Job) -> Eta | None:
+    """When a job's run may be done; None if it does not run, or nobody can tell."""
+    if job.state is not State.RUNNING:
+        return None
+    return expected(job, await engine.statistics(RECENT, RECENT, queue=job.queue, task=job.task))
 
 
 def cancelling(reason: str | None, grace: float | None = None) -> Move:

@@ -49,6 +49,21 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
     message: str | None = None
 
 
+class LogLine(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One line that was logged inside a handler.
+
+    number: its place among the lines of its attempt, from 1.
+    at:     seconds after the attempt began, by its worker's monotonic clock.
+    level:  the level's name ("INFO").
+    """
+
+    number: int
+    at: float
+    level: str
+    logger: str
+    message: str
+
+
 class Failure(msgspec.Struct, frozen=True, gc=False):
     """Why an attempt, or a whole job, did not succeed. Text only: nothing is ever re-instantiated from it.
 

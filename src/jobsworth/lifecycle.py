@@ -16,7 +16,7 @@ from typing import assert_never
 import msgspec
 
 from .errors import MoveRefused
-from .job import FINAL, HELD, Claim, Failure, Job, Lease, NewJob, Progress, State
+from .job import FINAL, HELD, Claim, Failure, Job, Lease, LogLine, NewJob, Progress, State
 from .outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped, Succeeded
 from .retry import Retry
 
@@ -30,6 +30,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     outcome:       the attempt's word in the history: succeeded, failed, timed_out, snoozed, cancelled, released, lost…
     refund:        the attempt is not counted (its number is used again).
     forward:       a new job to store in the same transaction if the target is reached (the dead letter's delivery).
+    lines:         what the run has logged and no pulse has carried: see Pulse.
     """
 
     lease: Lease
@@ -44,6 +45,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     failure: Failure | None = None
     progress: Progress | None = None
     forward: NewJob | None = None
+    lines: tuple[LogLine, ...] = ()
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):

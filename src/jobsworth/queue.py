@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 from .context import CurrentJob, current_job, running_job
 from .errors import BadOption, UnknownQueue
 from .job import Job, NewJob
+from .journal import is_level
 from .naming import checked
 from .retry import Retry
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Isolation = Literal["loop", "thread", "process"]
 ISOLATIONS = ("loop", "thread", "process")
+LEVEL = 'the name or the number of a logging level, "OFF" or None'
 _DAY = 86_400.0
 
 
@@ -48,6 +50,7 @@ class Queue:
     keep:         how long completed and cancelled jobs are kept; a number means seconds.
     keep_failed:  the same for dead letters; None keeps them until a person acts.
     dead_letter:  name of a queue that receives a new job for every job given up here.
+    log_level:    what handlers log from this level on is kept with the job; None for nothing.
     """
 
     name: str = ""
@@ -60,10 +63,11 @@ class Queue:
     keep: Keep | float = Keep(age=7 * _DAY)
     keep_failed: Keep | float | None = None
     dead_letter: str | None = None
+    log_level: str | int | None = "INFO"
 
     _OPTIONS: ClassVar[tuple[str, ...]] = (
         "name", "worker_count", "retry", "timeout", "grace", "isolation", "max_size", "keep", "keep_failed",
-        "dead_letter", "on_exhausted",
+        "dead_letter", "log_level", "on_exhausted",
     )  # fmt: skip
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
@@ -207,4 +211,5 @@ _WANTED: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("keep", "a Keep, or a number of seconds", lambda value: isinstance(value, Keep) or _seconds(value)),
     ("keep_failed", "a Keep, a number of seconds, or None",
      _or_none(lambda value: isinstance(value, Keep) or _seconds(value))),
+    ("log_level", LEVEL, is_level),
 )  # fmt: skip

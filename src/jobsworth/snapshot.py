@@ -22,6 +22,7 @@ from .codec import decode
 from .engine import QueueStatus
 from .errors import ValueRefused
 from .job import HELD, PENDING, Attempt, Failure, Job, Progress, State
+from .logged import Logged
 
 _WORDS = {
     State.SCHEDULED: "waits for its time",
@@ -71,6 +72,19 @@ def job_part(job: Job) -> dict[str, Any]:
         "tags": list(job.tags),
         "owner": job.owner,
         "version": job.version,
+    }
+
+
+def line_part(line: Logged) -> dict[str, Any]:
+    """A line of a job's log. `place` is what may be asked to go on behind; `number` counts within its attempt."""
+    return {
+        "place": line.place,
+        "attempt": line.attempt,
+        "number": line.number,
+        "at": moment(line.at),
+        "level": line.level,
+        "logger": line.logger,
+        "message": line.message,
     }
 
 

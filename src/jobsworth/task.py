@@ -14,8 +14,9 @@ from .codec import MAX_BYTES, encode
 from .context import CurrentJob, called_directly, running_job
 from .errors import LONGEST_WAIT, BadArguments, BadOption
 from .job import NewJob, storable, unique_tags
+from .journal import is_level, number_of
 from .naming import checked, new_id, new_ids
-from .queue import ISOLATIONS, Isolation, Queue
+from .queue import ISOLATIONS, LEVEL, Isolation, Queue
 from .retry import Retry
 from .signature import Signature
 from .transaction import checked_connection
@@ -194,6 +195,7 @@ class Task(Generic[P, R_co]):
         retry: Retry | None = None,
         max_attempts: int | None = None,
         timeout: float | None = None,
+        log_level: str | int | None = None,
         limit: int = MAX_BYTES,
     ) -> None:
         self.name = checked(name, "task name")
@@ -204,6 +206,9 @@ class Task(Generic[P, R_co]):
         self._retry = retry
         self._max_attempts = max_attempts
         self._timeout = timeout
+        self._log_level = log_level
+        if not is_level(log_level):
+            raise BadOption(f"task {name!r}: log_level must be {LEVEL}, not {log_level!r}")
         self.isolation: Isolation = isolation or queue.isolation or ("loop" if self.is_async else "thread")
         self._check_isolation()
         self.injects = _takes_job(fn)
@@ -233,6 +238,11 @@ class Task(Generic[P, R_co]):
     def timeout(self) -> float | None:
         """Seconds an attempt may take, unless the job says otherwise."""
         return self._timeout if self._timeout is not None else self.queue.timeout
+
+    @property
+    def log_level(self) -> int:
+        """The number of the level from which on what its handler logs is kept; journal.OFF for nothing."""
+        return number_of(self.queue.log_level if self._log_level is None else self._log_level)
 
     def __repr__(self) -> str:
         return f"<Task {self.name!r} on {self.queue.name!r}>"

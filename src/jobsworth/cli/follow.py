@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from jobsworth.app import Jobsworth
 from jobsworth.engine import Engine, Where
 from jobsworth.errors import JobNotFound
-from jobsworth.job import FINAL, PENDING, Job, JobId, State
+from jobsworth.job import FINAL, HELD, PENDING, Job, JobId, State
 from jobsworth.log import clean
+from jobsworth.logged import Logged
 from jobsworth.why import NOBODY
 
 from . import jobs as show
@@ -22,17 +23,31 @@ from .terminal import is_terminal, say
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+LATEST = 20  # lines of a log that are told of what was logged before anybody looked
 PATIENCE = 0.8  # seconds a job may wait before somebody asks why
 
 
 def follow(
-    store: Jobsworth, ids: Sequence[JobId], changed: Callable[[Job], None], timeout: float | None
+    store: Jobsworth,
+    ids: Sequence[JobId],
+    changed: Callable[[Job], None],
+    timeout: float | None,
+    said: Callable[[Job, list[Logged]], None] | None = None,
 ) -> dict[JobId, Job]:
     """Call `changed` with every version seen, until all have ended or `timeout` seconds are over; the last ones seen.
 
+    said: called with what a job has logged since it was last looked at, before its end is told.
     Raises JobNotFound if one is not there (any more).
     """
     seen: dict[JobId, Job] = {}
+    places: dict[JobId, int] = {}  # of the last line seen
+
+    async def listen(engine: Engine, job: Job) -> None:
+        first = job.id not in places
+        lines = await engine.logs(job.id, places.get(job.id, 0), LATEST if first else None)
+        places[job.id] = lines[-1].place if lines else places.get(job.id, 0)
+        if lines and said is not None:
+            said(job, lines)
 
     async def look(engine: Engine) -> bool | None:
         open_ones = tuple(each for each in ids if each not in seen or seen[each].state not in FINAL)
@@ -40,7 +55,10 @@ def follow(
         for each in open_ones:
             if each not in found:
                 raise JobNotFound(f"job {each} is not there any more", hint="was it deleted meanwhile?")
-            if each not in seen or seen[each].version != found[each].version:
+            is_news = each not in seen or seen[each].version != found[each].version
+            if said is not None and (is_news or found[each].state in HELD):
+                await listen(engine, found[each])
+            if is_news:
                 seen[each] = found[each]
                 changed(found[each])
         return True if all(job.state in FINAL for job in seen.values()) else None

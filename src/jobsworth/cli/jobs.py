@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from jobsworth.codec import decode
 from jobsworth.errors import JobsworthError
 from jobsworth.job import FINAL, Attempt, Job, Progress, State
 from jobsworth.log import clean
+from jobsworth.logged import Logged
 from jobsworth.snapshot import error_line
+from jobsworth.statistics import Eta, at_last_report
 
 from . import text
 from .terminal import json_text, styled
@@ -20,6 +22,7 @@ SIGNS = {
     State.CANCELLING: ("●", "yellow"), State.COMPLETED: ("✓", "green"), State.FAILED: ("✗", "red"),
     State.CANCELLED: ("⊘", "yellow"),
 }  # fmt: skip
+_LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _HEAD = ("ID", "STATE", "TASK", "QUEUE", "ATTEMPT", "AGE", "WHAT")
 _SHOWN_BYTES = 4000  # of arguments, result and meta; --json has them whole
 
@@ -56,7 +59,7 @@ def what(job: Job, limit: int) -> str:
     """What there is to say about a job besides its state: label, progress, error."""
     parts = [job.label or ""]
     if job.state not in FINAL:
-        parts += [how_far(job.progress)]
+        parts += [how_far(job.progress), left(at_last_report(job))]
     parts += [trouble(job)]
     return clean(" · ".join(part for part in parts if part), limit)
 
@@ -83,6 +86,17 @@ def how_far(progress: Progress | None) -> str:
     return " ".join([*parts, progress.message or ""]).strip()
 
 
+def left(eta: Eta | None) -> str:
+    """about 12 s left"""
+    return "" if eta is None else f"about {text.duration(eta.seconds)} left"
+
+
+def expectation(eta: Eta) -> str:
+    """about 12 s left (4 s to 25 s), going by 120 earlier runs"""
+    basis = "its progress" if eta.basis == "progress" else text.count(eta.runs, "earlier run")
+    return f"{left(eta)} ({text.duration(eta.low)} to {text.duration(eta.high)}), going by {basis}"
+
+
 def line(job: Job) -> str:
     """A job in one line, for what is followed without a terminal."""
     more = what(job, 200)
@@ -104,18 +118,41 @@ def failed_attempt(job: Job, attempt: Attempt) -> list[str]:
     return lines
 
 
-def whole(job: Job) -> list[str]:
-    """Everything a person may want to know of one job."""
+def logged(line: Logged, stream: TextIO | None = None) -> list[str]:
+    """A line of a job's log; several if its message has several. In colour where `stream` (stdout) shows it."""
+    level, colour = clean(line.level, 20), _LEVELS.get(line.level)
+    name = "" if line.logger == "jobsworth.job" else f"{clean(line.logger, 60)}: "
+    first, *more = line.message.splitlines() or [""]
+    word = f"{level:<7}" if colour is None else styled(f"{level:<7}", colour, stream)
+    head = f"{text.clock(line.at, time.time())} {word} {name}{clean(first, 2000)}"
+    return [head, *(f"  {clean(each, 2000)}" for each in more)]
+
+
+def _log(lines: Sequence[Logged]) -> list[str]:
+    """The end of what the last attempt that said anything has logged."""
+    if not lines:
+        return []
+    attempt = lines[-1].attempt
+    shown = [line for line in lines if line.attempt == attempt]
+    begin = f", from line {shown[0].number} on" if shown[0].number > 1 else ""
+    body = [f"  {each}" for line in shown for each in logged(line)]
+    return ["", styled(f"log of attempt {attempt}", "bold") + begin, *body]
+
+
+def whole(job: Job, eta: Eta | None = None, lines: Sequence[Logged] = ()) -> list[str]:
+    """Everything a person may want to know of one job. `lines`: the end of its log."""
     now = time.time()
-    lines = [*_headline(job), "", *_facts(job, now), "", *_timeline(job, now)]
+    told = [*_headline(job), *([f"  {expectation(eta)}"] if eta else [])]
+    told += ["", *_facts(job, now), "", *_timeline(job, now)]
     for name, data in (("arguments", job.args), ("result", job.result), ("meta", job.meta)):
         if data is not None:
-            lines += _value(name, data)
+            told += _value(name, data)
+    told += _log(lines)
     trouble = next((attempt for attempt in reversed(job.attempts) if attempt.error), None)
     if job.state is not State.COMPLETED and trouble is not None and trouble.error and trouble.error.traceback:
-        lines += ["", styled(f"traceback of attempt {trouble.number}", "bold")]
-        lines += [f"  {each}" for each in text.user_traceback(trouble.error.traceback)]
-    return lines
+        told += ["", styled(f"traceback of attempt {trouble.number}", "bold")]
+        told += [f"  {each}" for each in text.user_traceback(trouble.error.traceback)]
+    return told
 
 
 def _headline(job: Job) -> list[str]:

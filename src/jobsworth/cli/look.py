@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
+import msgspec
 from cyclopts import Parameter
 
 from jobsworth.codec import decode
 from jobsworth.errors import BadOption, JobsworthError
-from jobsworth.handle import status_of
+from jobsworth.handle import eta_of, status_of
 from jobsworth.job import FINAL, Job, State
 from jobsworth.log import clean
-from jobsworth.snapshot import job_part
+from jobsworth.logged import Logged
+from jobsworth.snapshot import job_part, line_part
 
 from . import jobs as show_jobs
 from . import text
 from .find import find_job, find_jobs, why_nothing
-from .follow import display, follow
+from .follow import Display, display, follow
 from .options import DEFAULTS, EVERYTHING, Common, Filters, Time, looking
 from .status import worker_json, worker_note
 from .terminal import put, put_json, say
 from .values import seconds_from
+
+LINES = 20  # of a job's log that are shown
 
 
 def list_jobs(
@@ -85,7 +91,9 @@ def _at_least_one(number: int, option: str) -> int:
 
 
 def show(job_id: Annotated[str, Parameter(name="id")], /, *, common: Common = DEFAULTS) -> int:
-    """Everything about one job: attempts, errors, arguments, result.
+    """Everything about one job: attempts, errors, arguments, result, the last lines of its log.
+
+    With --json the whole log is there.
 
     For example:
       jobsworth show 0199f3a2c1
@@ -98,11 +106,15 @@ def show(job_id: Annotated[str, Parameter(name="id")], /, *, common: Common = DE
     """
     with looking(common) as store:
         job = find_job(store, job_id)
+        eta = store.bridge.call(lambda engine: eta_of(engine, job))
         if common.json:
             snapshot = store.bridge.call(lambda engine: status_of(engine, job))
-            put_json({**snapshot, "arguments": readable(job.args)})
+            log = [line_part(each) for each in store.bridge.call(lambda engine: engine.logs(job.id))]
+            eta_part = eta and msgspec.to_builtins(eta)
+            put_json({**snapshot, "arguments": readable(job.args), "eta": eta_part, "log": log})
         else:
-            for line in show_jobs.whole(job):
+            last = store.bridge.call(lambda engine: engine.logs(job.id, limit=LINES))
+            for line in show_jobs.whole(job, eta, last):
                 put(line)
     return 0
 
@@ -120,7 +132,7 @@ def watch(
     timeout: Time = None,
     common: Common = DEFAULTS,
 ) -> int:
-    """Follow jobs until all have ended.
+    """Follow jobs until all have ended: their state, their progress and what they log.
 
     For example:
       jobsworth watch 0199f3a2c1 0199f3a2d4
@@ -144,8 +156,20 @@ def watch(
             last = follow(store, ids, lambda job: put_json(job_part(job), one_line=True), seconds)
         else:
             with display() as bars:
-                last = follow(store, ids, bars.show, seconds)
+                last = follow(store, ids, bars.show, seconds, teller(bars, name=len(ids) > 1))
     return ended(list(last.values()), seconds)
+
+
+def teller(shown: Display, *, name: bool) -> Callable[[Job, list[Logged]], None]:
+    """How to show what jobs log; `name` says whose it is."""
+
+    def said(job: Job, lines: list[Logged]) -> None:
+        whose = f"{clean(job.task, 60)} {job.id}  " if name else ""
+        for line in lines:
+            for each in show_jobs.logged(line, sys.stderr):
+                shown.note(whose + each)
+
+    return said
 
 
 def ended(jobs: list[Job], seconds: float | None) -> int:

@@ -74,8 +74,9 @@ def move_engine(
       jobsworth move-engine sqlite:///jobsworth.db postgresql://app@db/app
 
     Stop the workers on FROM first, and point programs to TO. Waiting, scheduled and dead jobs are copied, and those
-    that ended lately, with their ids, attempts, results and tags. Running ones are not: run it again when they have
-    ended. FROM is left as it is; do not start workers on it again, they would run the same jobs.
+    that ended lately, with their ids, attempts, results and tags, but without what they have logged, which stays on
+    FROM, as statistics do. Running ones are not copied: run it again when they have ended. FROM is left as it is; do
+    not start workers on it again, they would run the same jobs.
 
     It may be stopped and run again at any time: what TO has is not copied twice. At the end both are counted, state
     by state; exit code 1 if they differ.

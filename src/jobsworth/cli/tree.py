@@ -36,6 +36,7 @@ COMMANDS: tuple[tuple[str, str, Group], ...] = (
     ("watch", "look:watch", ASKING),
     ("workers", "look:workers", ASKING),
     ("dashboard", "dashboard:dashboard", ASKING),
+    ("stats", "stats:stats", ASKING),
     ("cancel", "operate:cancel", CHANGING),
     ("retry", "operate:retry", CHANGING),
     ("dead", "dead:family", CHANGING),

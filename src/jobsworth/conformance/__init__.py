@@ -31,7 +31,19 @@ except ImportError as exc:
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
-        for module in ("door", "wishes", "turns", "endings", "leases", "moves", "looks", "houses", "twin")
+        for module in (
+            "door",
+            "wishes",
+            "turns",
+            "endings",
+            "leases",
+            "moves",
+            "looks",
+            "houses",
+            "charts",
+            "logs",
+            "twin",
+        )
     )
 )
 

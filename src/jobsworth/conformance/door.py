@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from jobsworth.clock import ManualClock
 from jobsworth.engine import Engine, Heard, Place, Pulse, QueueSettings, QueueStatus, Turn, Want, Where, WorkerCard
 from jobsworth.errors import QueueFull
-from jobsworth.job import HELD, PENDING, Claim, Failure, Job, JobId, NewJob, Progress, Receipt, State
+from jobsworth.job import HELD, PENDING, Claim, Failure, Job, JobId, LogLine, NewJob, Progress, Receipt, State
 from jobsworth.lifecycle import CANCEL, Move, Settlement, settle
+from jobsworth.logged import Logged
 from jobsworth.outcome import Failed, Outcome, Stopped, Succeeded
 from jobsworth.retry import Retry
 
@@ -116,10 +117,15 @@ class Door:
         return not turn.refused
 
     def pulse(
-        self, *claims: Claim, progress: Progress | None = None, lease: float = LEASE, card: WorkerCard | None = None
+        self,
+        *claims: Claim,
+        progress: Progress | None = None,
+        lines: tuple[LogLine, ...] = (),
+        lease: float = LEASE,
+        card: WorkerCard | None = None,
     ) -> Heard:
         """A worker's sign of life for these runs."""
-        signs = [Pulse(claim.lease, progress) for claim in claims]
+        signs = [Pulse(claim.lease, progress, lines) for claim in claims]
         return self.run(self.engine.pulse(card or WorkerCard(id=WORKER), signs, lease=lease))
 
     def hear(self, *claims: Claim) -> Heard:
@@ -178,6 +184,10 @@ class Door:
     def found(self, **where: Any) -> list[JobId]:
         """Ids of what matches, in the order given."""
         return [job.id for job in self.find(**where)]
+
+    def logs(self, job_id: JobId, after: int = 0, limit: int | None = None) -> list[Logged]:
+        """What a job has logged."""
+        return self.run(self.engine.logs(job_id, after, limit))
 
     def count(self, **where: Any) -> int:
         """How many match."""

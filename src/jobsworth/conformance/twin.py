@@ -16,20 +16,22 @@ from msgspec.structs import replace
 from jobsworth.clock import Clock, ManualClock
 from jobsworth.engine import Engine, Pulse, QueueSettings, QueueStatus, Want, Where, WorkerCard
 from jobsworth.errors import QueueFull
-from jobsworth.job import HELD, Claim, Failure, Lease, NewJob, Progress, State
+from jobsworth.job import HELD, Claim, Failure, Lease, LogLine, NewJob, Progress, State
 from jobsworth.lifecycle import CANCEL, REDRIVE, RUN_NOW, Move, settle
 from jobsworth.outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped, Succeeded
 from jobsworth.retry import Retry
+from jobsworth.statistics import Statistics
 
 from .door import finish
 
 T = TypeVar("T")
 V = TypeVar("V")
 Pair = tuple[Claim, Claim]  # one run as each engine told it
-Ending = tuple[Pair, Outcome, NewJob | None]
+Ending = tuple[Pair, Outcome, NewJob | None, tuple[LogLine, ...]]
 Factory = Callable[[Clock], Engine]
 
 RETRY = Retry(base=4.0, jitter=False, max_crashes=3)
+SEEN = [QueueStatus(queue="mail", counts={State.QUEUED: 3}, in_rate=7, oldest=1.5)]
 REMEMBERED = 12  # claims kept to settle or pulse with, long after they went stale
 
 
@@ -105,6 +107,11 @@ CARDS = variants(
     tasks=[("send",), (), ("send", "ring")],
 )  # fmt: skip
 PROGRESS = st.sampled_from(SOME_PROGRESS)
+# Mostly nothing; else lines that go on, that were sent before, or of which some were left out.
+LINES = variants(
+    16, lambda first, many: tuple(LogLine(first + n, n / 8, "INFO", "app", f"näh {n}") for n in range(many)),
+    first=[1, 1, 2, 3, 150, 400], many=[0, 0, 0, 1, 3, 200],
+)  # fmt: skip
 
 
 class Twins(RuleBasedStateMachine):
@@ -199,32 +206,54 @@ class Twins(RuleBasedStateMachine):
         self.take_turn("w2", self.endings(data), [], 20.0)
 
     def endings(self, data: st.DataObject) -> list[Ending]:
-        endings = [(pair, data.draw(OUTCOMES), data.draw(FORWARDS)) for pair in self.run_of(data)]
-        for (claim, _), outcome, forward in endings:
-            note(f"{claim.lease.job_id}, attempt {claim.attempt}, ends: {outcome}, sends on {forward}")
+        endings = [
+            (pair, data.draw(OUTCOMES), data.draw(FORWARDS), data.draw(LINES)) for pair in self.run_of(data)
+        ]  # fmt: skip
+        for (claim, _), outcome, forward, lines in endings:
+            note(
+                f"{claim.lease.job_id}, attempt {claim.attempt}, ends: {outcome}, sends on {forward},"
+                f" logs {len(lines)} from {lines[0].number if lines else 0}"
+            )
         return endings
 
     def take_turn(self, worker: str, endings: list[Ending], wants: list[Want], lease: float) -> None:
         expected, answer = self.both(
             lambda twin, which: twin.turn(
                 worker,
-                [replace(settle(pair[which], outcome, RETRY), forward=forward) for pair, outcome, forward in endings],
+                [
+                    replace(settle(pair[which], outcome, RETRY), forward=forward, lines=lines)
+                    for pair, outcome, forward, lines in endings
+                ],
                 wants,
                 lease=lease,
             )
         )
         assert sorted(answer.refused) == sorted(expected.refused)
         assert answer.next_due == expected.next_due
+        self.compare_logs([pair for pair, _, _, lines in endings if lines])
         self.remember(expected.claims, answer.claims)
 
-    @rule(data=st.data(), card=CARDS, progress=PROGRESS, lease=LEASES)
-    def pulse(self, data: st.DataObject, card: WorkerCard, progress: Progress | None, lease: float) -> None:
+    def compare_logs(self, pairs: list[Pair], after: int = 0, limit: int | None = None) -> None:
+        for claim, _ in pairs:
+            self.same(lambda twin, _, job=claim.lease.job_id: twin.logs(job, after, limit))  # type: ignore[misc]
+
+    @rule(data=st.data(), after=st.sampled_from([0, 1, 150, 300]), limit=st.sampled_from([None, 1, 3, 250]))
+    def read_logs(self, data: st.DataObject, after: int, limit: int | None) -> None:
+        self.compare_logs(self.run_of(data), after, limit)
+
+    @rule(data=st.data(), card=CARDS, progress=PROGRESS, lines=LINES, lease=LEASES)
+    def pulse(
+        self, data: st.DataObject, card: WorkerCard, progress: Progress | None, lines: tuple[LogLine, ...], lease: float
+    ) -> None:
         pairs = self.run_of(data)
         self.same(lambda twin, which: twin.hear([pair[which].lease for pair in pairs]), heard)
         self.same(
-            lambda twin, which: twin.pulse(card, [Pulse(pair[which].lease, progress) for pair in pairs], lease=lease),
+            lambda twin, which: twin.pulse(
+                card, [Pulse(pair[which].lease, progress, lines) for pair in pairs], lease=lease
+            ),
             heard,
         )
+        self.compare_logs(pairs if lines else [])
 
     @rule(limit=st.sampled_from([9, 1, 0]), lease=LEASES, after=st.sampled_from([6.0, 0.0, 21.0]))
     def reclaim(self, limit: int, lease: float, after: float) -> None:
@@ -271,6 +300,8 @@ class Twins(RuleBasedStateMachine):
     def chore(self, chores: tuple[str, ...]) -> None:
         if chores[0] == "sign_off":
             self.same(lambda twin, _: twin.sign_off(chores[1]))
+        elif chores[0] == "upkeep":
+            self.same(lambda twin, _: twin.upkeep(SEEN))
         else:
             for verb in chores:
                 self.same(lambda twin, _, verb=verb: getattr(twin, verb)())  # type: ignore[misc]
@@ -292,6 +323,7 @@ class Twins(RuleBasedStateMachine):
         self.same(lambda twin, _: twin.count(Where()))
         for brief in (False, True):
             self.same(lambda twin, _, brief=brief: twin.queues(brief=brief), self.by_name)  # type: ignore[misc]
+        self.same(lambda twin, _: twin.statistics(3600.0), to_microseconds)
         self.same(lambda twin, _: twin.workers(), lambda cards: sorted(cards, key=lambda card: card.id))
 
 
@@ -303,6 +335,11 @@ def job_of(claim: Claim) -> str:
 def without_lease(claim: Claim) -> Claim:
     """Fences are each engine's own numbers; whose job it is must agree."""
     return replace(claim, lease=Lease(claim.lease.job_id, 0))
+
+
+def to_microseconds(told: Statistics) -> Statistics:
+    """Sums of times may differ behind that."""
+    return replace(told, now=0.0, tallies=[replace(tally, busy=round(tally.busy, 6)) for tally in told.tallies])
 
 
 def heard(answer: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -48,7 +49,8 @@ class ChildProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             path = os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)
-            command = [sys.executable, "-m", "jobsworth.child", str(theirs.fileno()), spec, path]
+            level = str(logging.getLogger().getEffectiveLevel())
+            command = [sys.executable, "-m", "jobsworth.child", str(theirs.fileno()), spec, path, level]
             process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)  # noqa: S603, ASYNC220
         reader, writer = await asyncio.open_connection(sock=ours)
         child = cls(process, reader, writer)
@@ -67,16 +69,17 @@ class ChildProcess:
 
     async def run(self, claim: Claim, context: CurrentJob) -> Outcome:
         """One run, start to end. A child that dies on its own ends it as Lost; one that we killed, as it was told."""
-        remaining = None if context.deadline is None else max(0.0, context.deadline - time.monotonic())
+        now = time.monotonic()
+        remaining = None if context.deadline is None else max(0.0, context.deadline - now)
         try:
-            await self._send(Start(claim, remaining))
+            await self._send(Start(claim, remaining, now - context.began, context.log_level))
             while True:
                 message = await self._receive()
                 if isinstance(message, Ended):
+                    context.relay(message.lines)
                     return _with_last_note(message.outcome, context)
                 if isinstance(message, Note):
-                    note = message.progress
-                    context.report_progress(note.current, note.total, note.percent, note.message)
+                    _pass_on(message, context)
                 if isinstance(message, Completing):
                     context.settling = message.settlement
                     context.settled = message.settlement if message.done else None
@@ -134,6 +137,13 @@ class ChildProcess:
         header = await self._reader.readexactly(HEADER.size)
         message: ToParent = to_parent(await self._reader.readexactly(HEADER.unpack(header)[0]))
         return message
+
+
+def _pass_on(message: Note, context: CurrentJob) -> None:
+    note = message.progress
+    if note is not None:
+        context.report_progress(note.current, note.total, note.percent, note.message)
+    context.relay(message.lines)
 
 
 def _with_last_note(outcome: Outcome, context: CurrentJob) -> Outcome:

@@ -6,7 +6,8 @@ import struct
 
 import msgspec
 
-from jobsworth.job import Claim, Progress
+from jobsworth.job import Claim, LogLine, Progress
+from jobsworth.journal import OFF
 from jobsworth.lifecycle import Settlement
 from jobsworth.outcome import Outcome
 
@@ -14,10 +15,15 @@ HEADER = struct.Struct("!I")
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
-    """To the child: run this. `remaining` is seconds until its time runs out."""
+    """To the child: run this. `remaining` is seconds until its time runs out, `elapsed` those since the attempt began.
+
+    log_level: what the handler logs from this level on is to be told.
+    """
 
     claim: Claim
     remaining: float | None = None
+    elapsed: float = 0.0
+    log_level: int = OFF
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
@@ -28,9 +34,10 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 
 
 class Note(msgspec.Struct, frozen=True, tag=True):
-    """From the child: newest progress."""
+    """From the child: newest progress, and what was logged."""
 
-    progress: Progress
+    progress: Progress | None
+    lines: tuple[LogLine, ...] = ()
 
 
 class Completing(msgspec.Struct, frozen=True, tag=True):
@@ -41,9 +48,10 @@ class Completing(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
-    """From the child: how the run ended."""
+    """From the child: how the run ended, and the last lines it logged."""
 
     outcome: Outcome
+    lines: tuple[LogLine, ...] = ()
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):

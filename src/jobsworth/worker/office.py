@@ -25,10 +25,12 @@ from jobsworth.events import AttemptEnded, EngineBack, EngineLost, Fault, LeaseT
 from jobsworth.job import Claim
 from jobsworth.lifecycle import gives_up
 
+from .endings import Ending
 from .lost import lose
+from .news import Told, gather, take_back
 from .resident import resident_bytes
 from .run import may_take_us_down
-from .shop import Ending, Shop
+from .shop import Shop
 from .strays import Strays
 from .upkeep import Upkeep
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from jobsworth.task import Task
 
 POLL = 1.0  # seconds between looks when nothing rings: hints may be lost, facts may not
-NEWS_EVERY = 0.2  # seconds between progress pulses
+NEWS_EVERY = 0.2  # seconds between pulses that carry news
 HEAR_EVERY = 0.1  # seconds between looks for cancellations when something rings
 BACKOFF = (0.1, 1.5)  # seconds between tries while the engine is away: first, longest. To connect may take 3 s besides
 
@@ -287,7 +289,11 @@ class Office:
         self._deaf = True
         sent = self._loop.time()
         try:
-            settle = [ending.settlement for ending in endings if ending.settled is None]
+            settle = [
+                ending.settlement if ending.journal is None else ending.with_lines()
+                for ending in endings
+                if ending.settled is None
+            ]
             return await self._engine.turn(self._card.id, settle, want, lease=self._lease)
         except BaseException:
             for ending in endings:
@@ -306,41 +312,32 @@ class Office:
         self._after_settling(doubtful, refused)
 
     async def _pulse(self) -> None:
-        """Renew every lease, with whatever progress is new."""
+        """Renew every lease, with whatever is new."""
         now = self._loop.time()
         self._next_news = now + NEWS_EVERY
         self._next_hear = now + HEAR_EVERY
         self._unheard = self._shop.news = False
         self._unsettled += self._shop.take()  # their leases too, or we rescue from ourselves what has ended already
-        runs = [run for run in list(self._shop.runs.values()) if run.context.settled is None]
-        pulses = [Pulse(run.claim.lease, run.context.untold()) for run in runs]
-        pulses += [Pulse(ending.claim.lease) for ending in self._unsettled if ending.settled is None]
-        card = msgspec.structs.replace(self._card, running=len(pulses), rss=resident_bytes())
-        await self._send(card, pulses)
+        told = gather(list(self._shop.runs.values()), silent_too=True)
+        ended = [Pulse(ending.claim.lease) for ending in self._unsettled if ending.settled is None]
+        await self._send(len(told) + len(ended), told, ended)
         self._next_pulse = now + self._lease / 3
 
     async def _tell_news(self) -> None:
-        """Carry new progress; leases that say nothing new are left for the next full pulse."""
+        """Carry what is new; leases that say nothing new are left for the next full pulse."""
         self._next_news = self._loop.time() + NEWS_EVERY
         self._shop.news = False
-        pulses = []
-        for run in list(self._shop.runs.values()):
-            note = run.context.untold()
-            if note is not None and run.context.settled is None:
-                pulses.append(Pulse(run.claim.lease, note))
-        if pulses:
-            card = msgspec.structs.replace(self._card, running=len(self._shop.runs), rss=resident_bytes())
-            await self._send(card, pulses)
+        told = gather(list(self._shop.runs.values()), silent_too=False)
+        if told:
+            await self._send(len(self._shop.runs), told, [])
 
-    async def _send(self, card: WorkerCard, pulses: list[Pulse]) -> None:
+    async def _send(self, running: int, told: Told, others: list[Pulse]) -> None:
+        card = msgspec.structs.replace(self._card, running=running, rss=resident_bytes())
         try:
+            pulses = [pulse for _, pulse in told] + others
             heard = await self._engine.pulse(card, pulses, lease=self._lease)
         except BaseException:
-            notes = {pulse.lease.job_id: pulse.progress for pulse in pulses if pulse.progress is not None}
-            for run in list(self._shop.runs.values()):
-                if run.claim.lease.job_id in notes:
-                    run.context.untell(notes[run.claim.lease.job_id])
-            self._shop.news = bool(notes)
+            self._shop.news = take_back(told) or self._shop.news
             raise
         self._heed(heard)
 

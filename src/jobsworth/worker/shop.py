@@ -15,19 +15,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from jobsworth.context import Begin, CurrentJob
 from jobsworth.errors import Cancelled, Interrupted, LeaseLost, TimedOut
 from jobsworth.events import Afterthought, Fault, Listener, Stuck
 from jobsworth.job import CancelRequest, Claim, Job
-from jobsworth.lifecycle import Settlement, gives_up, settle
+from jobsworth.journal import OFF
+from jobsworth.lifecycle import gives_up, settle
 from jobsworth.outcome import Lost, Outcome, Released, Stopped
 from jobsworth.runners.ending import stopped
 from jobsworth.runners.loop import run_in_loop
 from jobsworth.runners.thread import Threads, run_in_thread
 from jobsworth.snapshot import error_line
 
+from .endings import Ending
 from .letters import with_letter
 from .run import AGAIN, Key, Run, afterthought
 
@@ -40,29 +40,11 @@ START_AGAIN = 1.0  # seconds after which a job is offered again that could not b
 LEAVE_AFTER = 1.0  # seconds that a forced coroutine gets before it is left behind at shutdown
 
 
-class Ending(msgspec.Struct, gc=False):
-    """What the office is given: what to write down, and whose slot it frees."""
-
-    claim: Claim
-    settlement: Settlement
-    slot: str | None  # queue whose slot is free again; None while a stuck thread still holds it
-    was_crashed: bool = False
-    told: bool = False  # that its lease was lost is known already
-    context: CurrentJob | None = None
-    in_doubt: bool = False  # it was sent before, and no answer came: it may have been written then
-
-    @property
-    def key(self) -> Key:
-        return self.claim.lease.job_id, self.claim.lease.fence
-
-    @property
-    def settled(self) -> Settlement | None:
-        """What its handler has written itself, in its own transaction: nothing else can be written."""
-        return self.context.settled if self.context is not None else None
-
-
 class Shop:
-    """Runs claims side by side. `tasks` by name; `deliver` hears that endings are waiting, from any thread."""
+    """Runs claims side by side. `tasks` by name; `deliver` hears that endings are waiting, from any thread.
+
+    capture_logs: what handlers log is kept with their jobs, as far as their tasks say so.
+    """
 
     def __init__(
         self,
@@ -71,8 +53,11 @@ class Shop:
         tell: Listener,
         spec: str | None,
         begin: Begin | None = None,
+        *,
+        capture_logs: bool = False,
     ) -> None:
         self._begin = begin
+        self._log_levels = {name: task.log_level if capture_logs else OFF for name, task in tasks.items()}
         self._tasks = tasks
         self._deliver = deliver
         self._tell = tell
@@ -92,11 +77,14 @@ class Shop:
         self._hurried = asyncio.Event()
         self._hooks: set[Future[None]] = set()  # calls of on_exhausted that have not ended
         self.runs: dict[Key, Run] = {}
-        self.news = False  # some run has progress that has not travelled
+        self.news = False  # some run has progress or lines that have not travelled
 
     def take_in(self, claims: Sequence[Claim]) -> list[Run]:
         """From the office: these are ours from now on, so their leases are renewed however long the loop is blocked."""
-        runs = [Run(claim, self._tasks[claim.task], CurrentJob(claim, self._note, self._begin)) for claim in claims]
+        tasks, levels, note, begin, now = self._tasks, self._log_levels, self._note, self._begin, time.monotonic()
+        runs = [
+            Run(claim, tasks[claim.task], CurrentJob(claim, note, begin, now, levels[claim.task])) for claim in claims
+        ]
         for run in runs:
             self.runs[run.key] = run
         return runs
@@ -161,8 +149,8 @@ class Shop:
             self._tell(Afterthought(claim, what))
         if gives_up(settlement):
             settlement = with_letter(claim, settlement, self._tasks, self._tell)
-        slot = claim.queue if slot_free else None
-        self._endings.append(Ending(claim, settlement, slot, run.crashed_before, run.lost, run.context))
+        slot, context = claim.queue if slot_free else None, run.context
+        self._endings.append(Ending(claim, settlement, slot, run.crashed_before, run.lost, context, context.journal))
         if threading.get_ident() == self._loop_thread:
             if not self._delivering:
                 # At the end of this round of the loop, so that jobs that end together are written down together.
@@ -311,8 +299,9 @@ class Shop:
         return None
 
     def _note(self) -> None:
-        self.news = True
-        self._deliver()
+        if not self.news:  # else the office knows, and comes for it
+            self.news = True
+            self._deliver()
 
     # What must happen at some moment: timeouts, repeated cancellation, force.
     def _stop(self, run: Run, why: Cancelled | LeaseLost, grace: float | None = None) -> None:

@@ -13,8 +13,8 @@ from jobsworth.lifecycle import settle
 from jobsworth.outcome import Released
 from jobsworth.retry import Retry
 
+from .endings import Ending
 from .run import Key
-from .shop import Ending
 
 LATE = 15.0  # seconds for which a statement that was given up may still be carried out
 EVERY = 1.0  # seconds between looks meanwhile

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobsworth.engine import Engine, Where
+from jobsworth.engine import Engine, QueueStatus, Where
 from jobsworth.events import Listener, Unroutable
 from jobsworth.job import Claim, Job, State
 from jobsworth.lifecycle import settle
@@ -14,8 +14,8 @@ from jobsworth.outcome import Lost
 from jobsworth.queue import Keep, Queue
 from jobsworth.retry import Retry
 
+from .endings import Ending
 from .letters import with_letter
-from .shop import Ending
 
 if TYPE_CHECKING:
     from jobsworth.task import Task
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from .shop import Shop
 
 RESCUE_EVERY = 2.0  # seconds; with the lease it bounds how long a lost job waits
-PRUNE_EVERY = 60.0  # seconds, jittered, so that workers started together do not all prune together
+# Seconds, jittered, so that workers started together do not all prune together; never more than a minute, so that each
+# minute's statistics have a look at the queues.
+PRUNE_EVERY = 50.0
 BATCH = 500  # jobs deleted per transaction: nobody's claim waits long for it
 REPORT_EVERY = 300.0  # seconds between reports of the same unroutable task
 Settled = Callable[[list[Ending], list[str]], None]
@@ -64,9 +66,10 @@ class Upkeep:
             self._next_prune = now + PRUNE_EVERY * random.random()  # noqa: S311
         elif now >= self._next_prune and accepting:
             self._next_prune = now + PRUNE_EVERY * random.uniform(0.8, 1.2)  # noqa: S311
-            await self._engine.upkeep()
+            seen = await self._engine.queues(list(self._queues))
+            await self._engine.upkeep(seen)
             await self.prune()
-            await self._report(now)
+            self._report(seen, now)
 
     async def rescue(self) -> None:
         """Take over expired leases and settle them as lost, like any other ending."""
@@ -122,8 +125,8 @@ class Upkeep:
             while await self._engine.delete(where) == BATCH:
                 continue
 
-    async def _report(self, now: float) -> None:
-        for status in await self._engine.queues(list(self._queues)):
+    def _report(self, seen: Sequence[QueueStatus], now: float) -> None:
+        for status in seen:
             for task, jobs in status.unroutable.items():
                 if now - self._reported.get((status.queue, task), -REPORT_EVERY) >= REPORT_EVERY:
                     self._reported[status.queue, task] = now

@@ -23,6 +23,7 @@ from jobsworth.events import Listener, WorkerStarted, WorkerStopped, WorkerStopp
 from jobsworth.log import harmless, read_aloud
 from jobsworth.naming import checked, new_id
 from jobsworth.queue import QueueService
+from jobsworth.runners import capture
 from jobsworth.version import VERSION
 
 from .office import Office
@@ -48,6 +49,7 @@ class Worker:
     name:   what people know it by, host and pid if not given. Its id is that and a random part: no two share an id.
     spec:   where child processes find the app ("app:jobs"); found by itself if the app is a module's attribute.
     listener: hears the worker's events; by default they become log lines.
+    capture_logs: what handlers log is kept with their jobs, as far as their queue's or task's log_level says.
 
     Use it as `async with` in a running loop (async handlers then run in that loop), as `with` in sync code (they run in
     a loop on a thread of its own), or call `run()` to work until a signal comes.
@@ -63,6 +65,7 @@ class Worker:
         name: str | None = None,
         spec: str | None = None,
         listener: Listener = read_aloud,
+        capture_logs: bool = True,
     ) -> None:
         if not 1 <= lease < 86_400:
             raise BadOption(f"lease must be between 1 second and a day, not {lease!r}")
@@ -76,6 +79,7 @@ class Worker:
         self._grace = grace
         self._spec = spec
         self._tell = harmless(listener)
+        self._captures = capture_logs
         self._stop: asyncio.Event | None = None
         self._thread: _WorkerThread | None = None
         self._age: Callable[[], float] = lambda: math.inf
@@ -120,8 +124,16 @@ class Worker:
         self._office.on_death = self.stop  # a worker that takes no jobs must not look alive
         # All the app's tasks, for a dead-letter queue that this worker does not serve.
         completions = Completions(engine, every_task)
-        self._shop = Shop(every_task, self._office.ring, self._tell, self._spec, completions.begin)
-        await loop.run_in_executor(None, self._office.start, self._shop, loop)
+        self._shop = Shop(
+            every_task, self._office.ring, self._tell, self._spec, completions.begin, capture_logs=self._captures
+        )
+        if self._captures:
+            capture.begin()  # before the first job is taken
+        try:
+            await loop.run_in_executor(None, self._office.start, self._shop, loop)
+        except BaseException:
+            self._end_capture()
+            raise
         self._tell(WorkerStarted(self.id, dict(self.slots)))
         return self
 
@@ -134,7 +146,12 @@ class Worker:
         await self._shop.drain(self._grace)
         await self._office.finish()
         await self._shop.close(self._grace)
+        self._end_capture()
         self._tell(WorkerStopped(self.id))
+
+    def _end_capture(self) -> None:
+        if self._captures:
+            capture.end()
 
     @property
     def last_turn_age(self) -> float:

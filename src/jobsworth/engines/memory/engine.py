@@ -7,7 +7,7 @@ What may follow what is not known here: a Settlement or a Move names the state, 
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
@@ -31,6 +31,7 @@ from jobsworth.engine import (
     Where,
     WorkerCard,
 )
+from jobsworth.engines.levels import looks_at
 from jobsworth.errors import BadOption, QueueFull
 from jobsworth.job import (
     FINAL,
@@ -48,9 +49,12 @@ from jobsworth.job import (
     WorkerId,
 )
 from jobsworth.lifecycle import Move, Settlement, cancelled, refuse_held
+from jobsworth.logged import Logged, told
+from jobsworth.statistics import Statistics
 
-from . import figures
-from .table import Row, Table, as_claim, born
+from . import figures, intake, logs
+from .table import Row, Table, as_claim
+from .tallies import Tallies
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class MemoryEngine:
         self._fences = count(1)
         self._paused: dict[str, bool] = {}
         self._cards: dict[WorkerId, _Card] = {}
+        self._tallies = Tallies()
 
     async def open(self) -> None:
         """Nothing to connect to."""
@@ -98,55 +103,17 @@ class MemoryEngine:
         with self._lock:
             now = self._clock()
             before = len(self._table.rows)
-            answers = [self._enqueue_batch(batch, now) for batch in wishes]
+            answers = [intake.store(self._table, batch, now) for batch in wishes]
             created = len(self._table.rows) > before
         if created:
             self._bell.ring()
         return answers
 
-    def _enqueue_batch(self, batch: Sequence[NewJob], now: float) -> list[Receipt] | QueueFull:
-        fresh: dict[JobId, NewJob] = {}
-        keys: dict[tuple[str, str], JobId] = {}
-        receipts = []
-        for new in batch:
-            # A dead letter pushed by hand is never live, so it neither holds a key nor gives way to one.
-            key = (new.task, new.key) if new.key is not None and new.failure is None else None
-            there = new.id if new.id in self._table.rows or new.id in fresh else None
-            if there is None and key is not None:
-                there = self._table.key_holder(*key) or keys.get(key)
-            if there is None:
-                fresh[new.id] = new
-                if key is not None:
-                    keys[key] = new.id
-            receipts.append(Receipt(there or new.id, created=there is None))
-        full = self._full(fresh.values())
-        if full is not None:
-            return full
-        for new in fresh.values():
-            self._table.add(born(new, now))
-        return receipts
-
-    def _full(self, fresh: Iterable[NewJob]) -> QueueFull | None:
-        more: Counter[str] = Counter()
-        room: dict[str, int] = {}
-        for new in fresh:
-            if new.failure is None:
-                more[new.queue] += 1
-                if new.max_size is not None:
-                    room[new.queue] = min(new.max_size, room.get(new.queue, new.max_size))
-        for queue, size in room.items():
-            waiting = self._table.waiting(queue)
-            if waiting + more[queue] > size:
-                return QueueFull(
-                    f"queue {queue!r} is full: {waiting} jobs are waiting, and {more[queue]} more would exceed"
-                    f" its max_size of {size}",
-                    hint="try again later, run more workers, or raise max_size",
-                )
-        return None
-
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
         with self._lock:
             now = self._clock()
+            for ending in settle:
+                self._keep_lines(ending, now)
             refused = [ending.lease.job_id for ending in settle if not self._settle(ending, now)]
             self._promote(now)
             claims: list[Claim] = []
@@ -188,6 +155,7 @@ class MemoryEngine:
             return False
         job = row.job
         target = ending.if_cancelling if job.state is State.CANCELLING else ending.target
+        self._tallies.count(job, ending.outcome, target, now)
         if ending.outcome != "succeeded":
             row.remember(ending.outcome, now, ending.failure)
         attempt = job.attempt - ending.refund
@@ -212,7 +180,7 @@ class MemoryEngine:
         self._table.write(row, now, **changes)
         if ending.forward is not None and target is ending.target:
             # A full queue must not lose it: the job it stands for has already been given up.
-            self._enqueue_batch([replace(ending.forward, max_size=None)], now)
+            intake.store(self._table, [replace(ending.forward, max_size=None)], now)
         return True
 
     async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
@@ -227,7 +195,13 @@ class MemoryEngine:
                     row.lease_until = now + lease
                     if sign.progress is not None:
                         self._table.write(row, now, progress=sign.progress)
+                self._keep_lines(sign, now)
             return self._hear([sign.lease for sign in pulses])
+
+    def _keep_lines(self, said: Pulse | Settlement, now: float) -> None:
+        row = self._table.holding(said.lease) if said.lines else None
+        if row is not None:
+            logs.keep(row, said.lines, now)
 
     async def hear(self, leases: Sequence[Lease]) -> Heard:
         with self._lock:
@@ -348,6 +322,11 @@ class MemoryEngine:
             row = self._table.rows.get(job_id)
             return None if row is None else Place(self._table.ahead(row), self._clock())
 
+    async def logs(self, job_id: JobId, after: int = 0, limit: int | None = None) -> list[Logged]:
+        with self._lock:
+            row = self._table.rows.get(job_id)
+            return [] if row is None else told(reversed(row.logs), after, limit)
+
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         with self._lock:
             now = self._clock()
@@ -368,14 +347,22 @@ class MemoryEngine:
             cards = [replace(kept.card, beat=max(0.0, now - kept.at)) for kept in live]
             return sorted(cards, key=lambda card: card.id)
 
+    async def statistics(
+        self, since: float, step: float = 60.0, *, queue: str | None = None, task: str | None = None
+    ) -> Statistics:
+        with self._lock:
+            return self._tallies.told(self._clock(), since, step, queue, task)
+
     async def sign_off(self, worker: WorkerId) -> None:
         with self._lock:
             self._cards.pop(worker, None)
 
-    async def upkeep(self) -> None:
+    async def upkeep(self, seen: Sequence[QueueStatus] = ()) -> None:
         with self._lock:
             now = self._clock()
             self._cards = {worker: kept for worker, kept in self._cards.items() if kept.until > now}
+            self._tallies.note(looks_at(seen), now)
+            self._tallies.tidy(now)
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
         return self._bell.listen(ring)

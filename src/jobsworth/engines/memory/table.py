@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from jobsworth.engine import HISTORY, Where, kept_attempts
 from jobsworth.job import HELD, LIVE, Attempt, Claim, Failure, Job, JobId, Lease, NewJob, State, WorkerId
+from jobsworth.logged import Chunk
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Row:
     lease_until: float = 0.0
     cancel_grace: float | None = None
     history: list[Attempt] = field(default_factory=list)
+    logs: list[Chunk] = field(default_factory=list)  # in the order they came
 
     @property
     def rank(self) -> tuple[int, int]:

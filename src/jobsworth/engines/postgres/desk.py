@@ -20,7 +20,8 @@ MOVE = "SELECT @move(%s::bigint[], %s::smallint[], %s, %s, %s, %s, %s, %s)"
 DELETE = (
     "WITH chosen AS MATERIALIZED ({}), gone AS (DELETE FROM @jobs AS job USING chosen WHERE job.seq = chosen.seq"
     " AND job.state NOT IN (2, 3) RETURNING job.seq),"
-    " past AS (DELETE FROM @attempts WHERE job IN (SELECT seq FROM gone)) SELECT count(*) FROM gone"
+    " past AS (DELETE FROM @attempts WHERE job IN (SELECT seq FROM gone)),"
+    " said AS (DELETE FROM @logs WHERE job IN (SELECT seq FROM gone)) SELECT count(*) FROM gone"
 )
 HISTORY = (
     "SELECT job, number, worker, started_at, finished_at, outcome, failure FROM @attempts"

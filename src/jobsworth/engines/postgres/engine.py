@@ -36,7 +36,10 @@ from ...engine import (
 from ...errors import QueueFull
 from ...job import CancelRequest, Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
-from . import adopt, desk, doctor, figures, intake, life, migrate
+from ...logged import Logged
+from ...statistics import Statistics
+from ..levels import looks_at
+from . import adopt, desk, doctor, figures, intake, life, logs, migrate, tallies
 from .completing import acompleting, completing
 from .doorbell import Doorbell
 from .enlist import HOME, enlist, tables
@@ -48,7 +51,9 @@ from .names import DEFAULT, checked, named
 
 T = TypeVar("T")
 TRIES = 8  # of a transaction that another one was in the way of
-SIZE = "SELECT pg_total_relation_size('@jobs') + pg_total_relation_size('@attempts')"
+SIZE = "SELECT " + " + ".join(
+    f"pg_total_relation_size('@{table}')" for table in ("jobs", "attempts", "logs", "cells", "statistics")
+)
 _engines: weakref.WeakSet[PostgresEngine] = weakref.WeakSet()
 
 
@@ -217,6 +222,9 @@ class PostgresEngine:
     async def place(self, job_id: JobId) -> Place | None:
         return self._view(lambda ask: figures.place(ask, job_id, self._now()))
 
+    async def logs(self, job_id: JobId, after: int = 0, limit: int | None = None) -> list[Logged]:
+        return self._do(lambda line: logs.told(self._ask(line), job_id, after, limit))
+
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         wanted = None if names is None else list(names)
         return self._view(lambda ask: figures.queues(ask, wanted, self._now(), brief=brief))
@@ -224,12 +232,24 @@ class PostgresEngine:
     async def workers(self) -> list[WorkerCard]:
         return self._view(lambda ask: desk.workers(ask, self._now()))
 
+    async def statistics(
+        self, since: float, step: float = 60.0, *, queue: str | None = None, task: str | None = None
+    ) -> Statistics:
+        return self._view(lambda ask: tallies.told(ask, since, step, queue, task, self._now()))
+
     async def sign_off(self, worker: WorkerId) -> None:
         self._do(lambda line: self._ask(line)("DELETE FROM @workers WHERE id = %s", (worker,)))
 
-    async def upkeep(self) -> None:
+    async def upkeep(self, seen: Sequence[QueueStatus] = ()) -> None:
         gone = "DELETE FROM @workers WHERE gone_at <= (SELECT @moment(%s))"
-        self._do(lambda line: self._ask(line)(gone, (self._now(),)))
+
+        def work(line: Line) -> None:
+            self._ask(line)(gone, (self._now(),))
+            with line.transaction():
+                tallies.note(self._ask(line), looks_at(seen), self._now())
+                tallies.tidy(self._ask(line), self._now())
+
+        self._do(work)
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
         return self._doorbell.listen(ring) if self._rings else self._bell.listen(ring)

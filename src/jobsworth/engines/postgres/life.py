@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ...engine import Pulse, Turn, Want, WorkerCard
 from ...job import Claim, Lease
 from ...lifecycle import Settlement
+from . import logs
 from .desk import Ask
 from .intake import store
 from .lines import Line
@@ -23,6 +24,17 @@ SETTLE = "SELECT place, reached FROM @settle(%s, %s, %s)"
 CLAIM = "SELECT * FROM @claim(%s, %s, %s, %s, %s)"
 MOMENT = "SELECT @moment(%s)"
 PULSE = "SELECT place, state, reason, grace FROM @pulse(%s, %s, %s, %s, %s, %s)"
+# The same where something was logged. It is kept first, while the leases hold: what comes after it asks for its answer.
+TURN_LOGGED = (
+    "SELECT turned.* FROM @keep_lines(%s, %s) AS kept (moment), @turn(%s, %s, %s, %s, %s, %s, kept.moment) AS turned"
+)
+SETTLE_LOGGED = (
+    "SELECT ended.place, ended.reached FROM @keep_lines(%s, %s) AS kept (moment), @settle(%s, %s, kept.moment) AS ended"
+)
+PULSE_LOGGED = (
+    "SELECT heard.place, heard.state, heard.reason, heard.grace FROM @keep_lines(%s, %s) AS kept (moment),"
+    " @pulse(%s, %s, %s, %s, %s, kept.moment) AS heard"
+)
 HEAR = "SELECT place, state, reason, grace FROM @hear(%s)"
 DEAD = "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relid = '@jobs'::regclass"
 MANY = 10_000  # dead rows
@@ -62,7 +74,7 @@ def turn(
         written = set()
         rows = ask(CLAIM, claiming, binary=True).fetchall()
     else:
-        rows = ask(TURN, (claiming[0], ended, others, *claiming[1:]), binary=True).fetchall()
+        rows = ask(*_turning(settle, (claiming[0], ended, others, *claiming[1:-1]), test_now), binary=True).fetchall()
         written = set(rows[0][0] or ())
         rows = [row[1:] for row in rows]
     # The claims of one want come in no particular order.
@@ -80,6 +92,11 @@ def _moment(ask: Ask, floor: Floor, test_now: float | None) -> float | None:
         return None
     row = ask(MOMENT, (test_now,)).fetchone()
     return float(row[0]) if row else None
+
+
+def _turning(settle: Sequence[Settlement], values: Sequence[Any], test_now: float | None) -> tuple[str, Sequence[Any]]:
+    said = logs.said(settle)
+    return (TURN, (*values, test_now)) if said is None else (TURN_LOGGED, (said, test_now, *values))
 
 
 def _many_dead(ask: Ask) -> bool:
@@ -122,12 +139,18 @@ def _wants(want: Sequence[Want], begin: Sequence[Rank]) -> str | None:
 def settling(ending: Settlement, test_now: float | None) -> tuple[str, Sequence[Any]]:
     """What writes one ending that brings no job with it. It answers with no row if its lease was lost."""
     ended, others = _endings([ending])
-    return SETTLE, (ended, others, test_now)
+    said = logs.said([ending])
+    if said is None:
+        return SETTLE, (ended, others, test_now)
+    return SETTLE_LOGGED, (said, test_now, ended, others)
 
 
 def _settle_and_forward(
     ask: Ask, settle: Sequence[Settlement], ended: str | None, others: str | None, test_now: float | None
 ) -> set[int]:
+    said = logs.said(settle)
+    if said is not None:
+        ask(logs.KEEP, (said, test_now))
     reached = dict(ask(SETTLE, (ended, others, test_now)).fetchall())
     for place, each in enumerate(settle):
         if each.forward is not None and reached.get(place) == CODES[each.target]:
@@ -139,14 +162,18 @@ def _settle_and_forward(
 def pulse(
     ask: Ask, card: WorkerCard, lives: float, pulses: Sequence[Pulse], lease: float, test_now: float | None
 ) -> list[tuple[Any, ...]]:
-    """Keep the worker's card, renew leases and store progress; then as hear()."""
+    """Keep the worker's card, renew leases, store progress and lines; then as hear()."""
     leases = to_json(
         [
             {"place": place, "seq": each.lease.row, "fence": each.lease.fence, "progress": small(each.progress)}
             for place, each in enumerate(pulses)
         ]
     )
-    return ask(PULSE, (text(card.id), msgspec.json.encode(card), lives, leases, lease, test_now)).fetchall()
+    values = (text(card.id), msgspec.json.encode(card), lives, leases, lease)
+    said = logs.said(pulses)
+    if said is None:
+        return ask(PULSE, (*values, test_now)).fetchall()
+    return ask(PULSE_LOGGED, (said, test_now, *values)).fetchall()
 
 
 def hear(ask: Ask, leases: Sequence[Lease]) -> list[tuple[Any, ...]]:

@@ -15,11 +15,25 @@ import msgspec
 
 from ...bell import Bell
 from ...clock import Clock
-from ...engine import Heard, Place, Pulse, QueueSettings, QueueStatus, SchemaVersion, Turn, Want, Where, WorkerCard
+from ...engine import (
+    Heard,
+    Place,
+    Pulse,
+    QueueSettings,
+    QueueStatus,
+    SchemaVersion,
+    Turn,
+    Want,
+    Where,
+    WorkerCard,
+)
 from ...errors import BadOption, QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
-from . import adopt, desk, doctor, figures, schema, wire
+from ...logged import Logged
+from ...statistics import Statistics
+from ..levels import looks_at
+from . import adopt, desk, doctor, figures, logs, schema, tallies, wire
 from .doorbell import ENDINGS, NEWS, Doorbell
 from .keys import key
 from .link import Link, Value
@@ -102,16 +116,16 @@ class RedisEngine:
         return [wire.receipts(batch, answer) for batch, answer in zip(wishes, answers, strict=True)]
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
-        values, brisk = wire.turn(worker, settle, want, lease)
-        answer = None
-        if brisk:
-            answer = self._run_and_ring("brisk", values, ENDINGS) if settle else self._run("brisk", *values)
-        if answer is None:
+        values, script = wire.turn(worker, settle, want, lease)
+        answer = self._run_and_ring(script, values, ENDINGS) if settle else self._run(script, *values)
+        if answer is None and script == "brisk":
             answer = self._run_and_ring("turn", values, ENDINGS) if settle else self._run("turn", *values)
         return wire.turned(answer)
 
     async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:
-        return wire.heard(self._run("pulse", repr(lease), card.id, msgspec.json.encode(card), wire.signs(pulses)))
+        values = (repr(lease), card.id, msgspec.json.encode(card), wire.signs(pulses))
+        said = logs.said(pulses)
+        return wire.heard(self._run("pulse", *values) if said is None else self._run("log_pulse", *values, said))
 
     async def hear(self, leases: Sequence[Lease]) -> Heard:
         return wire.heard(self._run("hear", wire.leases(leases))) if leases else Heard()
@@ -169,6 +183,9 @@ class RedisEngine:
     async def place(self, job_id: JobId) -> Place | None:
         return figures.place(self._run, job_id)
 
+    async def logs(self, job_id: JobId, after: int = 0, limit: int | None = None) -> list[Logged]:
+        return logs.told(self._link, self.namespace, job_id, after, limit)
+
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         flat = self._link.command("HGETALL", key(self.namespace, "SETTINGS"), again=True)
         settings = {queue.decode(): paused == b"1" for queue, paused in zip(flat[::2], flat[1::2], strict=True)}
@@ -178,11 +195,18 @@ class RedisEngine:
     async def workers(self) -> list[WorkerCard]:
         return figures.workers(self._run)
 
+    async def statistics(
+        self, since: float, step: float = 60.0, *, queue: str | None = None, task: str | None = None
+    ) -> Statistics:
+        return tallies.told(self._run, since, step, queue, task)
+
     async def sign_off(self, worker: WorkerId) -> None:
         self._link.command("HDEL", key(self.namespace, "CARDS"), worker)
 
-    async def upkeep(self) -> None:
+    async def upkeep(self, seen: Sequence[QueueStatus] = ()) -> None:
         self._run("upkeep")
+        tallies.note(self._run, looks_at(seen))
+        tallies.tidy(self._run)
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
         stop = self._bell.listen(ring)

@@ -13,6 +13,7 @@ SUFFIXES = {
     "JOB": "job:",  # + id: string, the record (record.py)
     "ARGS": "args:",  # + id: string, the record's last part where that is large: claims and endings do not rewrite it
     "PAST": "past:",  # + id: list, the attempts that did not simply succeed, oldest first
+    "LOGS": "logs:",  # + id: sorted set by place, what its runs have logged, some lines at a time (logs.py)
     # who stands where: each job is a member of exactly one of these
     "LINE": "line:",  # + queue/task: sorted set by -priority, who may be claimed; equals stand in order of creation
     "HURT": "hurt:",  # + queue/task: the same for jobs that have taken a process down
@@ -29,6 +30,12 @@ SUFFIXES = {
     "UNIQUE": "unique",  # hash of task/key -> id of the live job that holds the key
     "OWNER": "owner:",  # + owner: sorted set of members, all with score 0
     "TAG": "tag:",  # + tag: the same
+    # how runs ended (tallies.py)
+    "CELLS": "cells",  # hash of minute/way/run/wait/queue/task -> how many, and the same with + -> microseconds
+    "MINUTES": "minutes",  # sorted set of the hours, by their first minute, that the next are kept of
+    "MINUTES_OF": "minutes:",  # + an hour's first minute: hash of minute/queue/task -> statistics.Sum, packed
+    "HOURS": "hours",  # sorted set of the days, by their first minute, that the next are kept of
+    "HOURS_OF": "hours:",  # + a day's first minute: hash of an hour's first minute/queue/task -> the same of that hour
     # the house
     "SEQ": "seq",  # the next job's place
     "FENCE": "fence",  # the last fence given out: one counter for all jobs

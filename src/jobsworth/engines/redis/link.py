@@ -24,9 +24,10 @@ CONNECT_TIMEOUT = 3.0  # seconds, and as many to be greeted
 ANSWER_TIMEOUT = 10.0  # seconds
 SECOND_TIMEOUT = 1.5  # seconds to connect, and to answer, for who only asks whether the server lives
 KEPT = 8  # idle connections
-# They only look: sending them again is right. All others may have run, and are the caller's to repeat: an enqueue is
-# idempotent by its jobs' ids and an ending is fenced, but a lost receipt or claim would be told wrongly or given twice.
-_HARMLESS = frozenset({"hear", "read", "list", "walk", "figures", "arrivals", "place", "workers"})
+# They only look, or change only what is as it was looked at (pack): sending them again is right. All others may have
+# run, and are the caller's to repeat: an enqueue is idempotent by its jobs' ids and an ending is fenced, but a lost
+# receipt or claim would be told wrongly or given twice.
+_HARMLESS = frozenset({"hear", "read", "list", "walk", "figures", "arrivals", "place", "workers", "tell", "pack"})
 Value = str | bytes | int | float
 
 

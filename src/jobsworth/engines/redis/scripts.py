@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from importlib import resources
 
 from ...engine import CARD_LEASES
-from . import keys, record
+from . import keys, logs, record, tallies
 
 PROMOTED = 1000  # scheduled jobs made ready per turn, so that a million due at once hold nobody up
 
 # What each script is made of, itself aside.
 _PARTS = {
     "enqueue": ("record", "index", "stand", "store"),
-    "brisk": ("record", "index", "plain", "give"),
+    "brisk": ("record", "index", "count", "plain", "give"),
     "adopt": ("record", "index", "stand", "store"),
-    "turn": ("record", "open", "index", "stand", "store", "plain", "settle", "promote", "give"),
+    "turn": ("record", "open", "index", "stand", "store", "count", "plain", "settle", "promote", "give"),
     "pulse": ("record", "open", "index", "ear"),
     "hear": ("record", "open", "ear"),
     "reclaim": ("record", "index"),
@@ -33,15 +33,23 @@ _PARTS = {
     "arrivals": ("record",),
     "workers": (),
     "upkeep": (),
+    "tell": (),
+    "pack": (),
+    # the same as those below, where something was logged: every function of a script makes each call of it dearer
+    "log_pulse": ("record", "open", "index", "ear", "log"),
+    "log_turn": ("record", "open", "index", "stand", "store", "count", "plain", "settle", "promote", "give", "log"),
 }
+_LAST = {"log_pulse": "pulse", "log_turn": "turn"}  # the file a script ends with, where that has another name
 
 _CONSTANTS: dict[str, str | int] = {
     **keys.constants(),
     **record.constants(),
+    **logs.constants(),
     "CARD_LEASES": CARD_LEASES,
     "PROMOTED": PROMOTED,
 }
 _VALUES = {name: f"'{value}'" if isinstance(value, str) else str(value) for name, value in _CONSTANTS.items()}
+_VALUES |= tallies.constants()
 _NAMES = re.compile(rf"\b(?:{'|'.join(_VALUES)})\b")
 _COMMENTS = re.compile(r"^\s*--.*\n|\s+--\s.*$", re.MULTILINE)
 
@@ -58,7 +66,7 @@ class Script:
 @functools.cache
 def script(name: str) -> Script:
     """One of the scripts."""
-    text = "\n".join(map(_read, ("base", *_PARTS[name], name))).encode()
+    text = "\n".join(map(_read, ("base", *_PARTS[name], _LAST.get(name, name)))).encode()
     return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
 
 

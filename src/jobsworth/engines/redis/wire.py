@@ -13,6 +13,7 @@ from ...engine import Heard, Pulse, Turn, Want
 from ...errors import QueueFull
 from ...job import CancelRequest, Claim, Lease, NewJob, Receipt, State
 from ...lifecycle import Settlement
+from . import logs
 from .keys import PLACE
 from .link import Value
 from .record import CODES, as_text, claim_from, job_from, more_of
@@ -84,19 +85,22 @@ def split(batches: Sequence[Sequence[NewJob]], together: Iterator[Receipt]) -> l
 # turn
 
 
-def turn(worker: str, settle: Sequence[Settlement], want: Sequence[Want], lease: float) -> tuple[list[Value], bool]:
-    """Values for turn.lua, and whether brisk.lua will do."""
+def turn(worker: str, settle: Sequence[Settlement], want: Sequence[Want], lease: float) -> tuple[list[Value], str]:
+    """Values for turn.lua, and the script that will do: that one, brisk or log_turn."""
     wants = _to_msgpack([(each.queue, each.limit, each.tasks, each.crashed) for each in want])
     plain, others = _sorted_out(settle)
     values: list[Value] = [worker, repr(lease), wants, len(plain)]
     for ending in plain:
         values += (ending.lease.job_id, ending.lease.fence, ending.result or b"")
-    if others:
+    said = logs.said(settle)
+    if others or said is not None:
         # Lua counts from one, and the moment goes before these values.
         packed, more = _endings(others, len(values) + 3)
         values.append(packed)
         values += more
-    return values, not others
+    if said is not None:
+        return [*values, said], "log_turn"
+    return values, "turn" if others else "brisk"
 
 
 def _sorted_out(settle: Sequence[Settlement]) -> tuple[Sequence[Settlement], Sequence[Settlement]]:

@@ -17,7 +17,7 @@ from typing import Any
 from ...clock import Clock
 from ...errors import EngineError, LeaseLost
 from ...lifecycle import Settlement
-from . import life
+from . import life, logs
 from .store import LOCK_PATIENCE, Store
 
 _DENIED = (sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_ATTACH)  # nor can two files commit as one
@@ -86,7 +86,9 @@ def _complete(connection: sqlite3.Connection, ending: Settlement, clock: Clock) 
     connection.row_factory, connection.text_factory = None, str
     if not connection.in_transaction:
         raise EngineError("a statement inside the block has rolled its transaction back, so nothing of it was written")
-    if not life.settle_one(connection, ending, clock()):
+    now = clock()
+    logs.keep(connection, [ending], now)
+    if not life.settle_one(connection, ending, now):
         raise LeaseLost(f"job {ending.lease.job_id} was taken over by another attempt; the block was rolled back")
     connection.execute("COMMIT")
 

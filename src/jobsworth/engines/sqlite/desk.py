@@ -12,6 +12,7 @@ from ...engine import CARD_LEASES, QueueSettings, Where, WorkerCard
 from ...job import FINAL, HELD, Attempt, Job, State
 from ...lifecycle import Move, cancelled
 from .life import FORGET, RECORD
+from .logs import FORGET as FORGET_LOGS
 from .rows import CODES, JOB_COLUMNS, STATES, encode, job_from
 from .where import codes, condition, selection
 
@@ -90,11 +91,14 @@ def delete(connection: sqlite3.Connection, where: Where, now: float) -> int:
     free = tuple(state for state in State if state not in HELD)
     sql, values = selection(where, now, "seq", f" AND state IN ({codes(free)})")
     seqs = [seq for (seq,) in connection.execute(sql, values)]
+    if not seqs:
+        return 0
     for table, column in (("attempts", "job"), ("payloads", "seq"), ("jobs", "seq")):
         connection.executemany(
             f"DELETE FROM jobsworth_{table} WHERE {column} = ?",
             [(seq,) for seq in seqs],
         )
+    connection.execute(FORGET_LOGS, (_numbers(seqs),))
     return len(seqs)
 
 

@@ -31,7 +31,10 @@ from ...engine import (
 from ...errors import QueueFull
 from ...job import Claim, Job, JobId, Lease, NewJob, Receipt, WorkerId
 from ...lifecycle import Move, Settlement, refuse_held
-from . import adopt, desk, doctor, figures, intake, life, migrate
+from ...logged import Logged
+from ...statistics import Statistics
+from ..levels import looks_at
+from . import adopt, desk, doctor, figures, intake, life, logs, migrate, tallies
 from .completing import Loans, completing, in_threads
 from .enlist import enlist
 from .keeper import Keeper
@@ -192,6 +195,10 @@ class SqliteEngine:
         with self._store.reading() as connection:
             return figures.place(connection, job_id, self._clock())
 
+    async def logs(self, job_id: JobId, after: int = 0, limit: int | None = None) -> list[Logged]:
+        with self._store.reading() as connection:
+            return logs.told(connection, job_id, after, limit)
+
     async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
         with self._store.reading() as connection:
             return figures.queues(connection, names, self._clock(), brief=brief)
@@ -200,17 +207,26 @@ class SqliteEngine:
         with self._store.reading() as connection:
             return desk.workers(connection, self._clock())
 
+    async def statistics(
+        self, since: float, step: float = 60.0, *, queue: str | None = None, task: str | None = None
+    ) -> Statistics:
+        with self._store.reading() as connection:
+            return tallies.told(connection, self._clock(), since, step, queue, task)
+
     async def sign_off(self, worker: WorkerId) -> None:
         with self._store.writing(durable=False) as connection:
             connection.execute("DELETE FROM jobsworth_workers WHERE id = ?", (worker,))
 
-    async def upkeep(self) -> None:
-        now = self._clock()
+    async def upkeep(self, seen: Sequence[QueueStatus] = ()) -> None:
+        now, looks = self._clock(), looks_at(seen)
         with self._store.glancing() as connection:
             gone = connection.execute("SELECT 1 FROM jobsworth_workers WHERE gone_at <= ?", (now,)).fetchone()
-        if gone is not None:
+            due = tallies.due(connection, looks, now)
+        if gone is not None or due:
             with self._store.writing(durable=False) as connection:
                 connection.execute("DELETE FROM jobsworth_workers WHERE gone_at <= ?", (now,))
+                tallies.note(connection, looks, now)
+                tallies.tidy(connection, now)
 
     def listen(self, ring: Callable[[], None]) -> Callable[[], None]:
         stop = self._bell.listen(ring)

@@ -10,9 +10,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ... import statistics
 from ...engine import HISTORY, Heard, Pulse, Turn, Want
 from ...job import FINAL, PENDING, Attempt, CancelRequest, Claim, Lease, State
 from ...lifecycle import Settlement, cancelled
+from . import logs, tallies
 from .batch import LARGE, endings, fetch, numbers
 from .intake import store
 from .rows import CLAIM_COLUMNS, CODES, MORE_COLUMNS, encode, full_claim, plain_claim
@@ -34,7 +36,7 @@ SUCCESS = (
     " WHERE seq = ending.value ->> 0 AND fence = ending.value ->> 1 AND state > 1 AND state < 4"
 )
 HELD_ROW = (
-    "SELECT state, attempt, worker, started_at, cancel_reason FROM jobsworth_jobs"
+    "SELECT state, attempt, worker, started_at, cancel_reason, queue, task, run_at FROM jobsworth_jobs"
     " WHERE seq = ? AND fence = ? AND state > 1 AND state < 4"
 )
 ENDING = (
@@ -174,14 +176,17 @@ def _settle(
     connection: sqlite3.Connection, settlements: Sequence[Settlement], now: float, one_by_one: bool
 ) -> list[str]:
     """Write endings; returns the ids whose lease was lost. Raises TooLate if those of a batch cannot be told apart."""
+    logs.keep(connection, settlements, now)
     others = settlements
     if not one_by_one:
         plain, others = _sorted_out(settlements)
         text = endings(plain)
         if text is None:
             others = settlements
-        elif plain and connection.execute(SUCCESS, (text, now)).rowcount != len(plain):
-            raise TooLate
+        elif plain:
+            if connection.execute(SUCCESS, (text, now)).rowcount != len(plain):
+                raise TooLate
+            tallies.count_completed(connection, [each.lease.row for each in plain], now)
     return [each.lease.job_id for each in others if not settle_one(connection, each, now)]
 
 
@@ -208,9 +213,10 @@ def settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) -
     row = connection.execute(HELD_ROW, (lease.row, lease.fence)).fetchone()
     if row is None:
         return False
-    code, attempt, worker, started_at, cancel_reason = row
+    code, attempt, worker, started_at, cancel_reason, queue, task, run_at = row
     target = ending.if_cancelling if code == CODES[State.CANCELLING] else ending.target
     outcome = ending.outcome
+    tallies.count(connection, queue, task, statistics.end_of(outcome, target), started_at, run_at, now)
     final = target in FINAL
     if outcome != "succeeded":
         record = Attempt(attempt, worker, started_at, now, outcome, ending.failure)
@@ -238,7 +244,7 @@ def settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) -
 
 
 def pulse(connection: sqlite3.Connection, pulses: Sequence[Pulse], lease: float, now: float) -> Heard:
-    """Renew leases and store progress."""
+    """Renew leases, store progress and lines."""
     until = now + lease
     silent = [(until, each.lease.row, each.lease.fence) for each in pulses if each.progress is None]
     telling = [
@@ -248,6 +254,7 @@ def pulse(connection: sqlite3.Connection, pulses: Sequence[Pulse], lease: float,
     ]
     written = connection.executemany(RENEW, silent).rowcount if silent else 0
     written += connection.executemany(TELL, telling).rowcount if telling else 0
+    logs.keep(connection, pulses, now)
     leases = [each.lease for each in pulses]
     return Heard(asked(connection, leases), [] if written == len(pulses) else lost(connection, leases))
 

@@ -7,6 +7,7 @@ local plain = tonumber(ARGV[5])
 if plain > 0 then
   guard()
   settle_plain(plain, 6)
+  flush_cells()
 end
 for _, want in ipairs(cmsgpack.unpack(ARGV[4])) do
   local queue, limit = want[1], want[2]

@@ -15,6 +15,7 @@ local function forget(id, member, job, item)
   gone[#gone + 1] = NS .. JOB .. id
   if has(job.flags, APART) then gone[#gone + 1] = NS .. ARGS .. id end
   if has(job.flags, HISTORY) then gone[#gone + 1] = NS .. PAST .. id end
+  gone[#gone + 1] = NS .. LOGS .. id
   if job.key ~= '' and job.state < COMPLETED then call('HDEL', NS .. UNIQUE, job.task .. '/' .. job.key) end
   if item[3] then remove(NS .. OWNER .. item[3], member) end
   for _, tag in ipairs(item[4]) do remove(NS .. TAG .. tag, member) end

@@ -1,3 +1,9 @@
+-- Which way a run ended: the place in statistics.ENDS.
+local function way_of(target, outcome)
+  if target >= COMPLETED then return target == COMPLETED and 0 or target == FAILED and 2 or 3 end
+  return outcome == 'lost' and 4 or (outcome == 'snoozed' or outcome == 'released') and 5 or 1
+end
+
 -- ending: { id, fence, target, if_cancelling, outcome, delay, refund, errors, crashes, result's place in ARGV,
 --           failure, progress, { groups, place in ARGV } of what is sent on }
 local function settle(ending)
@@ -10,6 +16,10 @@ local function settle(ending)
   end
   local member, target = job.place .. id, job.state == CANCELLING and ending[4] or ending[3]
   if ending[5] ~= 'succeeded' then remember(id, job, ending[5], now, ending[11] or '') end
+  local took = now - job.started
+  if not (took > 0) then took = 0 end
+  count(way_of(target, ending[5]), target == COMPLETED and bucket(took) or -1, (bucket(job.started - job.run_at)),
+    job.queue, job.task, 1, took)
   leave(job, member)
   job.state, job.version, job.updated = target, job.version + 1, now
   job.attempt = job.attempt - ending[7]

@@ -11,6 +11,7 @@ if plain > 0 or others then
     for _, ending in ipairs(cmsgpack.unpack(others)) do settle(ending) end
   end
   flush()
+  flush_cells()
 end
 local due = promote()
 for _, want in ipairs(cmsgpack.unpack(ARGV[4])) do

@@ -1,0 +1,43 @@
+"""How runs have ended, as the shop hands it to the office."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jobsworth.context import CurrentJob
+from jobsworth.job import Claim
+from jobsworth.journal import Journal
+from jobsworth.lifecycle import Settlement
+from jobsworth.logged import KEPT
+
+from .run import Key
+
+
+class Ending(msgspec.Struct, gc=False):
+    """What to write down, and whose slot it frees."""
+
+    claim: Claim
+    settlement: Settlement
+    slot: str | None  # queue whose slot is free again; None while a stuck thread still holds it
+    was_crashed: bool = False
+    told: bool = False  # that its lease was lost is known already
+    context: CurrentJob | None = None
+    journal: Journal | None = None  # of a run that has logged something
+    in_doubt: bool = False  # it was sent before, and no answer came: it may have been written then
+
+    @property
+    def key(self) -> Key:
+        return self.claim.lease.job_id, self.claim.lease.fence
+
+    @property
+    def settled(self) -> Settlement | None:
+        """What its handler has written itself, in its own transaction: nothing else can be written."""
+        return self.context.settled if self.context is not None else None
+
+    def with_lines(self) -> Settlement:
+        """What to write down, with the lines that no pulse has carried. Only now: one may just have failed."""
+        lines = () if self.journal is None else self.journal.untold()
+        if lines:
+            known = self.settlement.lines
+            self.settlement = msgspec.structs.replace(self.settlement, lines=(*known, *lines)[-KEPT:])
+        return self.settlement
