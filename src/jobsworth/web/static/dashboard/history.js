@@ -8,11 +8,11 @@ import { html, use } from "./ui.js";
 /** Minutes that can be looked back on. */
 export const RANGES = { 60: "1 hour", 360: "6 hours", 1440: "1 day", 10080: "7 days", 43200: "30 days" };
 
-/** What was counted; asked again every 10 s, for a minute is the least that is counted. @param {Record<string, any>} what */
-export function useHistory(what) {
+/** What was counted; asked again every 10 s, for a minute is the least that is counted. @param {Record<string, any>} what @param {string} [path] */
+export function useHistory(what, path = "api/history") {
   const { offers } = use(me);
-  const there = offers?.includes("/api/history");
-  const asked = useAsked(there ? `api/history${query(what)}` : null, Math.floor(Date.now() / 10_000));
+  const there = offers?.includes(`/${path}`);
+  const asked = useAsked(there ? path + query(what) : null, Math.floor(Date.now() / 10_000));
   return { ...asked, missing: Boolean(offers) && !there };
 }
 
@@ -23,9 +23,11 @@ export function History({ asked, minutes }) {
   return asked.error ? html`<${Unknown} error=${asked.error} what="how it went" />` : html`<${Loading} />`;
 }
 
+const rate = (number) => count(Math.round(number * 10) / 10);
+
 function Charts({ history, minutes }) {
-  const { now, step, spans, levels = [] } = history;
-  if (!spans.some((span) => span.ended) && !levels.length) {
+  const { now, step, spans, depths } = history;
+  if (!spans.some((span) => span.ended) && !depths.length) {
     return html`<${Empty} title="Nothing has run in this time">
       Charts begin with the first job that ends. They are counted per minute and kept for 30 days.
     <//>`;
@@ -34,6 +36,8 @@ function Charts({ history, minutes }) {
   const of = (...names) => all.map((span) => names.reduce((sum, name) => sum + (span[name] ?? 0), 0));
   const part = (name, share) => all.map((span) => span[name]?.[share] ?? null);
   const per = { 60: "a minute", 3600: "an hour" }[step] ?? (step > 3600 ? `in ${step / 3600} hours` : `in ${step / 60} minutes`);
+  const seen = new Map(depths.map((depth) => [depth.at, depth]));
+  const stood = (name) => all.map((span) => seen.get(span.at)?.[name] ?? null);
   const common = { times: all.map((span) => span.at), step, now };
   const times = (name) => [
     { name: "half within", tone: "calm", line: true, values: part(name, "p50") },
@@ -46,8 +50,16 @@ function Charts({ history, minutes }) {
       { name: "failed", tone: "bad", values: of("failed") },
       { name: "cancelled", tone: "mute", values: of("cancelled") },
     ]} />
-    <${Chart} title="Wait for a worker" ...${common} write=${duration} end=${timely} series=${times("wait")} />
+    <${Chart} title="Wait for a worker" ...${common} write=${duration} end=${timely} series=${[...times("wait"),
+      ...(depths.length ? [{ name: "oldest still waiting", tone: "bad", line: true, values: stood("oldest") }] : [])]} />
     <${Chart} title="Run time" ...${common} write=${duration} end=${timely} series=${times("run")} />
+    ${depths.length > 0 && html`<${Chart} title="Came in and ended, a minute" ...${common} write=${rate} end=${evenly} series=${[
+      { name: "jobs in", tone: "calm", line: true, values: stood("in_rate") },
+      { name: "runs ended", tone: "good", line: true, values: all.map(({ at, ended = 0 }) => (at + step > now ? null : (ended * 60) / step)) },
+    ]} />
+    <${Chart} title="Waiting jobs" ...${common} write=${rate} end=${evenly} series=${[
+      { name: "on average", tone: "calm", line: true, values: stood("waiting") },
+    ]} />`}
   </div>
   <p class="mute">Times are estimates: they are counted in steps of about a factor of two.</p>`;
 }

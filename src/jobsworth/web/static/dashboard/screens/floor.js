@@ -2,6 +2,7 @@
 // what they run, and whether they were heard of lately.
 import { setPaused } from "../actions.js";
 import { may, useAsked } from "../api.js";
+import { Spark, filled } from "../chart.js";
 import { bytes, count, duration, jobs, short } from "../format.js";
 import { History, useHistory } from "../history.js";
 import { rowHere, useKeys } from "../keys.js";
@@ -12,7 +13,8 @@ import { html, use } from "../ui.js";
 
 // ── queues ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const HEAD = ["Queue", "Waiting", "Oldest", "Scheduled", "Slots taken", "In, last minute", "Out, last minute", "Done in", "Dead", "Actions"];
+const HOUR = 3_600; // s
+const HEAD = ["Queue", "Waiting", "Oldest", "Scheduled", "Slots taken", "Last minute", "Done in", "Dead", "Actions"];
 
 export function Queues({ place }) {
   const asked = useAsked("api/queues", use(beat));
@@ -27,6 +29,7 @@ export function Queues({ place }) {
 }
 
 function All({ queues }) {
+  const past = useHistory({}, "api/history/queues");
   if (!queues.length) {
     return html`<${Empty} title="No queue yet">A queue is there as soon as a task of it is enqueued, or a worker serves it.<//>`;
   }
@@ -37,8 +40,7 @@ function All({ queues }) {
       <td class="number">${duration(queue.oldest)}</td>
       <td class="number">${count(queue.counts.scheduled)}</td>
       <td><${Slots} running=${queue.running} slots=${queue.slots} /></td>
-      <td class="number">${count(queue.in_rate)}</td>
-      <td class="number">${count(queue.out_rate)}</td>
+      <td><span class="number">${count(queue.in_rate)} in, ${count(queue.out_rate)} out</span><${Flow} flows=${past.data} name=${queue.queue} /></td>
       <td><${Drains} of=${drains(queue)} /></td>
       <td class="number"><a href=${href("dead", "", { queue: queue.queue })}>${count(queue.counts.failed)}</a></td>
       <td><${Pause} queue=${queue} /></td>
@@ -58,6 +60,24 @@ function drains(queue) {
 
 const Drains = ({ of: [word, note] }) => html`${word !== "–" && word} <span class="mute">${note}</span>`;
 
+/** What came and what ended, minute by minute. */
+function Flow({ flows, name }) {
+  const flow = flows?.queues.find((each) => each.queue === name);
+  if (!flow) return null;
+  const { now, step } = flows;
+  const came = filled(flow.depths, now - HOUR, now, step).map((depth) => depth.in_rate ?? null);
+  const ended = filled(flow.spans, now - HOUR, now, step).map((span) => span.ended ?? 0);
+  return html`<${Spark} label=${`In and out in the last hour: at most ${count(Math.max(...came))} a minute came in, ${count(Math.max(...ended))} ended`}
+    series=${[{ name: "in", tone: "calm", values: came }, { name: "out", tone: "good", values: ended }]} />`;
+}
+
+/** Which part of its slots' time the runs took that ended in the last hour. @returns {[string, string]} */
+function utilisation(past, slots) {
+  if (!past || !slots) return ["–", slots ? "" : "no slots now"];
+  const busy = past.spans.reduce((sum, span) => sum + span.busy, 0);
+  return [`${Math.round((100 * busy) / (slots * HOUR))} %`, `of ${count(slots)} slots, by runs that ended in the last hour`];
+}
+
 function Pause({ queue }) {
   if (!may("operate")) return html`<span class="mute">–</span>`;
   const verb = queue.paused ? "Resume" : "Pause";
@@ -73,6 +93,7 @@ function One({ all, name }) {
   }
   const to = (state) => href("jobs", "", { queue: name, state });
   const unknown = Object.entries(queue.unroutable);
+  const used = utilisation(past.data, queue.slots);
   return html`<${Heading} title=${`Queue ${name}`} beside=${html`<${Pause} queue=${queue} />`}>Queue ${name}${queue.paused && html` <${PausedBadge} />`}<//>
     ${unknown.map(([task, number]) => html`<p key=${task} class="verdict wrong">
       ${jobs(number)} need the task ${task}, which no live worker knows. They wait, nothing is lost.</p>`)}
@@ -81,6 +102,7 @@ function One({ all, name }) {
       <${Tile} label="scheduled" value=${count(queue.counts.scheduled)} to=${to("scheduled")} />
       <${Tile} label="running" value=${count(queue.running)} note=${`of ${count(queue.slots)} slots, ${count(queue.workers)} worker${queue.workers === 1 ? "" : "s"}`} to=${to("running")} />
       <${Tile} label="dead letters" value=${count(queue.counts.failed)} to=${href("dead", "", { queue: name })} />
+      <${Tile} label="utilisation" value=${used[0]} note=${used[1]} />
       <${Tile} label="came in" value=${count(queue.in_rate)} note="last minute" />
       <${Tile} label="ended" value=${count(queue.out_rate)} note="last minute" />
       <${Tile} label="until nothing waits" value=${drains(queue)[0]} note=${drains(queue)[1]} />

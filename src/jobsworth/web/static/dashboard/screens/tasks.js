@@ -1,7 +1,8 @@
 // The task catalogue: everything that can be enqueued, each with a form made from its signature.
 import { may, post, useAsked } from "../api.js";
 import { duration, short } from "../format.js";
-import { hint } from "../live.js";
+import { History, useHistory } from "../history.js";
+import { beat, hint } from "../live.js";
 import { Answer, Empty, Heading, JobLink, Section, Table, say } from "../parts.js";
 import { href } from "../router.js";
 import { fieldsOf, jsonOf } from "../schema.js";
@@ -9,6 +10,7 @@ import { html, useMemo, useState } from "../ui.js";
 
 export function Tasks({ place }) {
   const asked = useAsked("api/tasks", 0);
+  use(beat);
   return html`<${Answer} asked=${asked} what="which tasks there are">${(tasks) => {
     const task = tasks.find((each) => each.task === place.id);
     if (task) return html`<${Task} key=${task.task} task=${task} />`;
@@ -28,6 +30,7 @@ function Catalogue({ tasks }) {
 }
 
 function Task({ task }) {
+  const past = useHistory({ minutes: 60, task: task.task });
   const fields = useMemo(() => fieldsOf(task.arguments), [task]);
   const [typed, type] = useState({});
   const [wrong, blame] = useState({});
@@ -59,7 +62,8 @@ function Task({ task }) {
       ${wrong[""] && html`<p class="wrong" role="alert">${wrong[""]}</p>`}
       <div class="buttons"><button type="submit" class="main">Enqueue 1 job</button></div>
       ${made && html`<p role="status">Enqueued: <${JobLink} id=${made} /></p>`}
-    </form>` : html`<p class="mute">Enqueueing needs the level operate.</p>`}`;
+    </form>` : html`<p class="mute">Enqueueing needs the level operate.</p>`}
+    <${Section} title="The last hour"><${History} minutes=${60} asked=${past} /><//>`;
 }
 
 /** Options that stand beside the arguments; no parameter can have a dot in its name. */
