@@ -65,6 +65,10 @@ MUTANTS = (
         "tests/test_web_matrix.py",
     ),
     Mutant(
+        "web: charts count all queues", "web/past.py",
+        "if request.visitor.serves(each.queue)", "if True", "tests/test_web_history.py",
+    ),
+    Mutant(
         "web: levels do not matter", "web/site.py",
         "if visitor.level >= level or", "if visitor.level is not Level.NONE or", "tests/test_web_matrix.py",
     ),

@@ -37,6 +37,7 @@ POLICY: dict[tuple[str, str], Level] = {
     ("GET", "/api/queues"): READ,
     ("POST", "/api/queues/{queue}/pause"): OPERATE,
     ("POST", "/api/queues/{queue}/resume"): OPERATE,
+    ("GET", "/api/history"): READ,
     ("GET", "/api/history/queues"): READ,
     ("GET", "/api/workers"): READ,
     ("GET", "/api/tasks"): READ,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,19 @@ import msgspec
 import pytest
 
 from jobsworth import Jobsworth, Queue, QueueService, Retry
-from jobsworth.engine import QueueSettings, Where
+from jobsworth.clock import ManualClock
+from jobsworth.engine import Engine, Pulse, QueueSettings, Want, Where, WorkerCard
+from jobsworth.engines.memory import MemoryEngine
 from jobsworth.events import Event
-from jobsworth.job import Failure, Job
+from jobsworth.job import Claim, Failure, Job, LogLine, Progress
+from jobsworth.lifecycle import settle
+from jobsworth.outcome import Outcome, Succeeded
 from jobsworth.web import Level, Site, Visitor
 
 HOSTS = ("asgi", "wsgi")
 SECRET = "a secret of more than sixteen characters"
 ADMIN = Visitor(Level.ADMIN, name="root")
+DONE = Succeeded(b"1")
 
 
 class Client:
@@ -120,7 +126,7 @@ def a_url(request: pytest.FixtureRequest, kind: str, folder: Path) -> str:
     return url
 
 
-def an_app(url: str = "memory://", **more: Any) -> Jobsworth:
+def an_app(url: str | None = "memory://", **more: Any) -> Jobsworth:
     """Two queues with a task each, and one with an item."""
     jobs = Jobsworth(url, secret=SECRET, **more)
     jobs.add(Queue("mail", retry=Retry(max_attempts=3)))
@@ -146,6 +152,45 @@ def an_app(url: str = "memory://", **more: Any) -> Jobsworth:
 
     jobs.add(Pictures())
     return jobs
+
+
+class House:
+    """An app on an engine whose clock a test turns. What runs is claimed, told and ended by hand."""
+
+    def __init__(self, engine: Engine | None = None, clock: ManualClock | None = None) -> None:
+        self.clock = clock or ManualClock(1_800_000_000.0)  # a full hour
+        self.jobs = an_app(None, engine=engine or MemoryEngine(self.clock))
+        self._urgency = 0
+
+    def call(self, work: Callable[[Engine], Coroutine[Any, Any, Any]]) -> Any:
+        """The engine's answer."""
+        return self.jobs.bridge.call(work)
+
+    def claim(self, task: str = "send") -> Claim:
+        """A job of that task, held by a worker."""
+        known = self.jobs.find_task(task)
+        self._urgency += 1  # whatever waits from before goes after it
+        new = known.options(priority=self._urgency).enqueue("ada")
+        want = [Want(known.queue.name, 1, (task,), crashed=False)]
+        [claim] = self.call(lambda engine: engine.turn("w", [], want, lease=1e6)).claims
+        assert claim.lease.job_id == new.id
+        return claim
+
+    def pulse(self, claim: Claim, progress: Progress | None = None, *lines: LogLine) -> None:
+        """What the handler says meanwhile."""
+        card, pulses = WorkerCard(id="w"), [Pulse(claim.lease, progress, lines)]
+        self.call(lambda engine: engine.pulse(card, pulses, lease=1e6))
+
+    def end(self, claim: Claim, outcome: Outcome = DONE, *lines: LogLine) -> None:
+        """How the run ended."""
+        ending = msgspec.structs.replace(settle(claim, outcome, Retry(max_attempts=3)), lines=lines)
+        assert not self.call(lambda engine: engine.turn("w", [ending], [], lease=1e6)).refused
+
+    def run(self, task: str = "send", took: float = 0.0, outcome: Outcome = DONE) -> None:
+        """A job of that task, from beginning to end."""
+        claim = self.claim(task)
+        self.clock.advance(took)
+        self.end(claim, outcome)
 
 
 def a_site(jobs: Jobsworth | None = None, authorize: Any = ADMIN, **more: Any) -> Site:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from jobsworth.why import Why
 
-from . import floor, flows, letters, live, monitors, operators, pages, shown, users
+from . import floor, flows, letters, live, monitors, operators, pages, past, shown, users
 from .access import Level
 from .choice import Page
 from .live import EVENTS
@@ -60,6 +60,8 @@ OPERATORS = (
           data=operators.Nothing, answer=shown.QueueView),
     Route("POST", "/api/queues/{queue}/resume", OPERATE, floor.resume, "Let workers take its jobs again.",
           data=operators.Nothing, answer=shown.QueueView),
+    Route("GET", "/api/history", READ, past.history, "What ended when, and how long it took.", query=past.Past,
+          answer=past.History),
     Route("GET", "/api/history/queues", READ, flows.flows, "What came and what ended, by queue.", answer=flows.Flows),
     Route("GET", "/api/workers", READ, floor.workers, "Live workers and what they run.",
           answer=list[shown.WorkerView]),
