@@ -135,11 +135,11 @@ def test_the_time_looked_back_on_is_in_the_address(onlooker: Operator) -> None:
 def test_charts_are_there_after_a_restart(old_floor: Floor, onlooker: Operator) -> None:
     onlooker.expects("ERR_", "Failed to load")
     page = onlooker.visit()
-    expect(legend(chart(page, "Runs ended"), "completed")).to_have_text("350")
+    expect(legend(chart(page, "Runs ended, a minute"), "completed")).to_have_text("350")
     old_floor.server.kill()
     old_floor.server.start()
     page.reload()
-    expect(legend(chart(page, "Runs ended"), "completed")).to_have_text("350")
+    expect(legend(chart(page, "Runs ended, a minute"), "completed")).to_have_text("350")
 
 
 def test_a_queue_shows_what_came_and_went_and_how_busy_it_was(onlooker: Operator) -> None:
@@ -151,7 +151,7 @@ def test_a_queue_shows_what_came_and_went_and_how_busy_it_was(onlooker: Operator
     expect(legend(chart(page, "Runs ended, a minute"), "completed")).to_have_text("350")
     came = chart(page, "Came in and ended")
     expect(came.locator(".key")).to_have_count(2)
-    expect(chart(page, "Waiting")).to_be_visible()
+    expect(chart(page, "Waiting jobs")).to_be_visible()
     expect(page.get_by_text("no slots", exact=False)).to_be_visible()  # no worker: how busy it was cannot be told
 
 

@@ -2,6 +2,7 @@
 import { me, query, useAsked } from "./api.js";
 import { Chart, evenly, filled, timely } from "./chart.js";
 import { count, duration } from "./format.js";
+import { beat } from "./live.js";
 import { Empty, Loading, Unknown } from "./parts.js";
 import { html, use } from "./ui.js";
 
@@ -10,6 +11,7 @@ export const RANGES = { 60: "1 hour", 360: "6 hours", 1440: "1 day", 10080: "7 d
 
 /** What was counted; asked again every 10 s, for a minute is the least that is counted. @param {Record<string, any>} what @param {string} [path] */
 export function useHistory(what, path = "api/history") {
+  use(beat);
   const { offers } = use(me);
   const there = offers?.includes(`/${path}`);
   const asked = useAsked(there ? path + query(what) : null, Math.floor(Date.now() / 10_000));

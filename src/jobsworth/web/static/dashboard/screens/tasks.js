@@ -2,7 +2,7 @@
 import { may, post, useAsked } from "../api.js";
 import { duration, short } from "../format.js";
 import { History, useHistory } from "../history.js";
-import { beat, hint } from "../live.js";
+import { hint } from "../live.js";
 import { Answer, Empty, Heading, JobLink, Section, Table, say } from "../parts.js";
 import { href } from "../router.js";
 import { fieldsOf, jsonOf } from "../schema.js";
@@ -10,7 +10,6 @@ import { html, useMemo, useState } from "../ui.js";
 
 export function Tasks({ place }) {
   const asked = useAsked("api/tasks", 0);
-  use(beat);
   return html`<${Answer} asked=${asked} what="which tasks there are">${(tasks) => {
     const task = tasks.find((each) => each.task === place.id);
     if (task) return html`<${Task} key=${task.task} task=${task} />`;
