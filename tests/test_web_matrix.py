@@ -31,6 +31,7 @@ POLICY: dict[tuple[str, str], Level] = {
     ("POST", "/api/jobs/bulk"): OPERATE,
     ("GET", "/api/jobs/{id}"): READ,
     ("GET", "/api/jobs/{id}/why"): READ,
+    ("GET", "/api/jobs/{id}/logs"): READ,
     ("DELETE", "/api/jobs/{id}"): ADMIN,
     ("POST", "/api/jobs/{id}/cancel"): OPERATE,
     ("POST", "/api/jobs/{id}/retry"): OPERATE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import msgspec
@@ -171,17 +171,22 @@ class House:
         known = self.jobs.find_task(task)
         self._urgency += 1  # whatever waits from before goes after it
         new = known.options(priority=self._urgency).enqueue("ada")
-        want = [Want(known.queue.name, 1, (task,), crashed=False)]
-        [claim] = self.call(lambda engine: engine.turn("w", [], want, lease=1e6)).claims
+        claim = self.claim_next(task)
         assert claim.lease.job_id == new.id
         return claim
+
+    def claim_next(self, task: str = "send") -> Claim:
+        """The job of that task that is next in line."""
+        want = [Want(self.jobs.find_task(task).queue.name, 1, (task,), crashed=False)]
+        [claim] = self.call(lambda engine: engine.turn("w", [], want, lease=1e6)).claims
+        return cast(Claim, claim)
 
     def pulse(self, claim: Claim, progress: Progress | None = None, *lines: LogLine) -> None:
         """What the handler says meanwhile."""
         card, pulses = WorkerCard(id="w"), [Pulse(claim.lease, progress, lines)]
         self.call(lambda engine: engine.pulse(card, pulses, lease=1e6))
 
-    def end(self, claim: Claim, outcome: Outcome = DONE, *lines: LogLine) -> None:
+    def end(self, claim: Claim, outcome: Outcome = DONE, lines: tuple[LogLine, ...] = ()) -> None:
         """How the run ended."""
         ending = msgspec.structs.replace(settle(claim, outcome, Retry(max_attempts=3)), lines=lines)
         assert not self.call(lambda engine: engine.turn("w", [ending], [], lease=1e6)).refused

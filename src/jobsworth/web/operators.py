@@ -15,7 +15,9 @@ from jobsworth.errors import BadArguments, MoveRefused, UnknownTask
 from jobsworth.handle import cancelling, run_again, why_of
 from jobsworth.job import FINAL, LIVE, JobId, State
 from jobsworth.lifecycle import REDRIVE, RUN_NOW
+from jobsworth.logged import KEPT, RUNS
 from jobsworth.signature import describe
+from jobsworth.snapshot import line_part
 from jobsworth.suggest import did_you_mean
 from jobsworth.task import options_from
 
@@ -23,7 +25,7 @@ from . import choice
 from .choice import MOST_IDS, Chosen, Name, Page
 from .message import Request, Response, json_response
 from .refusal import BadRequest, CountChanged
-from .shown import Changed, Listing, brief, whole
+from .shown import Changed, Lines, Listing, brief, whole
 from .users import Reason
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from .site import Site
 
 _OF_OTHERS = frozenset({"crashed", "key-held"})  # findings that name jobs which may be in any queue
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 Ids = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_IDS)]
 
 
@@ -71,6 +74,15 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """New arguments, as in Enqueue; the old ones if none are given."""
 
     arguments: Any = msgspec.UNSET
+
+
+class Behind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which lines: those behind a place, of one attempt, of this level or graver; of these the newest so many."""
+
+    after: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    attempt: Annotated[int, Meta(ge=1, le=2**31)] | None = None
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None = None
+    limit: Annotated[int, Meta(ge=1, le=KEPT * RUNS)] = 1_000
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +131,21 @@ async def why(_site: Site, request: Request) -> Response:
             found, findings=[each for each in found.findings if each.word not in _OF_OTHERS]
         )
     return json_response(found)
+
+
+async def logs(_site: Site, request: Request) -> Response:
+    """What a job has logged so far, that of the attempt that runs included."""
+    job_id, asked = request.job.id, request.query
+    most = asked.limit if asked.attempt is None and asked.level is None else None
+    found = await request.ask.call(lambda engine: engine.logs(job_id, asked.after, most))
+    last = found[-1].place if found else asked.after
+    lines = [line for line in found if asked.attempt in (None, line.attempt) and _is_so_grave(line.level, asked.level)]
+    return json_response(Lines([line_part(line) for line in lines[-asked.limit :]], last))
+
+
+def _is_so_grave(level: str, least: str | None) -> bool:
+    """Levels with names of their own are never too low: nobody here knows how grave they are."""
+    return least is None or level not in _LEVELS or _LEVELS.index(level) >= _LEVELS.index(least)
 
 
 async def enqueue(site: Site, request: Request) -> Response:

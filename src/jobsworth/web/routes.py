@@ -49,6 +49,8 @@ OPERATORS = (
           answer=shown.Changed, raised={"delete": ADMIN}),
     Route("GET", "/api/jobs/{id}", READ, operators.show, "A job with all that is kept of it.", answer=shown.Whole),
     Route("GET", "/api/jobs/{id}/why", READ, operators.why, "Why a job is not running.", answer=Why),
+    Route("GET", "/api/jobs/{id}/logs", READ, operators.logs, "What a job has logged so far.", query=operators.Behind,
+          answer=shown.Lines),
     Route("DELETE", "/api/jobs/{id}", ADMIN, operators.delete, "Delete a job.", data=operators.Nothing,
           answer=shown.Changed),
     Route("POST", "/api/jobs/{id}/cancel", OPERATE, operators.cancel, "Ask a job to stop.", data=users.Cancel,

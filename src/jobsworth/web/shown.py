@@ -37,6 +37,16 @@ class Whole(msgspec.Struct, frozen=True):
     signature: str | None = None
 
 
+class Lines(msgspec.Struct, frozen=True):
+    """What a job has logged, oldest first. `last` is what to go on behind: the `after` of the next question.
+
+    place: among all lines of the job. number: among those of its attempt; what is missing before it was too much.
+    """
+
+    lines: list[dict[str, Any]]
+    last: int
+
+
 class Changed(msgspec.Struct, frozen=True):
     """What an action did. `jobs` are the ids, at most a thousand; `count` is how many it really were."""
 
