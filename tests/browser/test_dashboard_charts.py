@@ -1,4 +1,4 @@
-"""The dashboard's charts of what was: true, for mouse and keyboard and those who see neither, and there after a restart."""
+"""The dashboard's charts of what was: true, for mouse and keyboard and for all eyes, there after a restart."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ function Whole({ whole, place }) {
       <${Copy} label="as Python" text=${() => pythonCall(job.task, given)} />
       <${Copy} label="id" text=${() => job.id} />
     </span></div>
-    <${Now} job=${job} eta=${job === whole.job ? whole.eta : told.eta} />
+    <${Now} job=${job} eta=${(job !== whole.job && told.eta) || whole.eta} />
     <${Why} job=${job} />
     <${Trouble} job=${job} />
     ${job.started_at && html`<${Logs} job=${job} place=${place} />`}

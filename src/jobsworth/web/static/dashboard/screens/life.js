@@ -60,11 +60,12 @@ const LEVELS = { DEBUG: 10, INFO: 20, WARNING: 30, ERROR: 40, CRITICAL: 50 };
 const MOST = 2_000; // lines on the page
 const OWN = "jobsworth.job"; // the logger of lines that need no name
 
-const number = (level) => (Object.hasOwn(LEVELS, level) ? LEVELS[level] : Number(level.replace(/^Level /, "")) || LEVELS.INFO);
+/** Levels with names of their own are never too low: nobody here knows how grave they are. */
+const grave = (level, other) => (Object.hasOwn(LEVELS, level) ? LEVELS[level] : other);
 
 /** All lines so far; those that have come since are asked for every second while it runs. */
 function useLines(job) {
-  const [state, set] = useState({ lines: [], error: null, known: false });
+  const [state, set] = useState({ lines: [], error: null, known: false, last: 0 });
   const busy = useRef(false);
   const { state: trust } = use(live);
   const moment = use(tick);
@@ -72,9 +73,8 @@ function useLines(job) {
   useEffect(() => {
     if (busy.current || (state.known && trust !== "live" && trust !== "polling")) return;
     busy.current = true;
-    const after = state.lines.at(-1)?.place ?? 0;
-    get(`api/jobs/${encodeURIComponent(job.id)}/logs${query({ after: after || "" })}`)
-      .then((found) => set({ lines: [...state.lines, ...found.lines].slice(-MOST), error: null, known: true }))
+    get(`api/jobs/${encodeURIComponent(job.id)}/logs${query({ after: state.last, limit: MOST })}`)
+      .then((found) => set({ lines: [...state.lines, ...found.lines].slice(-MOST), error: null, known: true, last: found.last }))
       .catch((error) => set((was) => ({ ...was, error })))
       .finally(() => (busy.current = false));
   }, [job.id, job.status, job.attempt, trust, runs && moment]);
@@ -89,10 +89,10 @@ export function Logs({ job, place }) {
 
 function Panel({ job, place }) {
   const { lines, error, known } = useLines(job);
-  const level = LEVELS[place.query.get("level")] ? place.query.get("level") : "";
+  const level = Object.hasOwn(LEVELS, place.query.get("level")) ? place.query.get("level") : "";
   const attempts = [...new Set(lines.map((line) => line.attempt))];
   const attempt = attempts.find((each) => String(each) === place.query.get("attempt"));
-  const shown = lines.filter((line) => (!level || number(line.level) >= LEVELS[level]) && (attempt === undefined || line.attempt === attempt));
+  const shown = lines.filter((line) => (!level || grave(line.level, 99) >= LEVELS[level]) && (attempt === undefined || line.attempt === attempt));
   const choose = (more) => stay("jobs", job.id, { ...Object.fromEntries(place.query), ...more });
   const text = () => shown.map((line) => `${line.at} ${line.level} ${line.logger}: ${line.message}\n`).join("");
   const nothing = known ? (lines.length ? "Nothing of that level." : "It has logged nothing.") : "Reading…";
@@ -117,7 +117,7 @@ function Lines({ lines, all }) {
   const gaps = missing(all);
   return html`<div class="log" ref=${box} tabindex="0" role="log" aria-live="off" aria-label="Log" onScroll=${scroll}><ol>
     ${lines.map((line, place) => html`${many && line.attempt !== lines[place - 1]?.attempt && html`<li key=${`a${line.place}`} class="mute">Attempt ${line.attempt}</li>`}
-      ${gaps.has(line.place) && html`<li key=${`g${line.place}`} class="mute">… ${count(gaps.get(line.place))} older ones were not kept</li>`}
+      ${gaps.has(line.place) && html`<li key=${`g${line.place}`} class="mute">… ${count(gaps.get(line.place))} older ones are not here</li>`}
       <li key=${line.place} class=${tone(line.level)} data-level=${line.level}><time datetime=${line.at}>${absolute(Date.parse(line.at), utc).slice(11, 19)}</time>
         <span class="level">${line.level}</span> <span class="message">${line.logger !== OWN && html`<span class="mute">${line.logger}: </span>`}${line.message}</span></li>`)}</ol></div>`;
 }
@@ -130,4 +130,4 @@ function missing(lines) {
   }).filter(([, gone]) => gone > 0));
 }
 
-const tone = (level) => (number(level) >= 40 ? "bad" : number(level) >= 30 ? "warn" : "");
+const tone = (level) => (grave(level, 0) >= 40 ? "bad" : grave(level, 0) >= 30 ? "warn" : "");
