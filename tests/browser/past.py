@@ -30,7 +30,7 @@ class Was:
     def sum(self) -> Sum:
         total = Sum()
         for name in ("completed", "retried", "failed"):
-            runs = getattr(self, name)
+            runs = int(getattr(self, name))
             took = bucket(self.run) if name == "completed" else -1
             total.count(ENDS.index(name), took, bucket(self.wait), runs, runs * self.run)
         return total
@@ -52,7 +52,7 @@ def remember(floor: Floor, runs: Iterable[Was] = (), levels: Iterable[Stood] = (
     now = int(time.time() // 60)
     rows = [(now - each.ago, MINUTE, each.queue, each.task, each.sum().packed()) for each in runs]
     rows += [
-        (now - each.ago, MINUTE, each.queue, QUEUE, look(each.came, each.waiting, each.oldest).packed())
+        (now - each.ago, MINUTE, each.queue, QUEUE, look(int(each.came), each.waiting, each.oldest).packed())
         for each in levels
     ]
     with closing(sqlite3.connect(floor.folder / "jobs.db", timeout=10)) as connection, connection:

@@ -1,4 +1,4 @@
-"""What makes the dashboard kind: it undoes, keeps views, gives lists away, rests unseen, and takes no key for another."""
+"""What makes the dashboard kind: it undoes, keeps views, gives lists away, rests unseen, takes no key for another."""
 
 from __future__ import annotations
 

@@ -52,8 +52,7 @@ function Charts({ history, minutes }) {
       { name: "failed", tone: "bad", values: of("failed") },
       { name: "cancelled", tone: "mute", values: of("cancelled") },
     ]} />
-    <${Chart} title="Wait for a worker" ...${common} write=${duration} end=${timely} series=${[...times("wait"),
-      ...(depths.length ? [{ name: "oldest still waiting", tone: "bad", line: true, values: stood("oldest") }] : [])]} />
+    <${Chart} title="Wait for a worker" ...${common} write=${duration} end=${timely} series=${times("wait")} />
     <${Chart} title="Run time" ...${common} write=${duration} end=${timely} series=${times("run")} />
     ${depths.length > 0 && html`<${Chart} title="Came in and ended, a minute" ...${common} write=${rate} end=${evenly} series=${[
       { name: "jobs in", tone: "calm", line: true, values: stood("in_rate") },
@@ -61,6 +60,9 @@ function Charts({ history, minutes }) {
     ]} />
     <${Chart} title="Waiting jobs" ...${common} write=${rate} end=${evenly} series=${[
       { name: "on average", tone: "calm", line: true, values: stood("waiting") },
+    ]} />
+    <${Chart} title="Oldest still waiting" ...${common} write=${duration} end=${timely} series=${[
+      { name: "at most for", tone: "warn", line: true, values: stood("oldest") },
     ]} />`}
   </div>
   <p class="mute">Times are estimates: they are counted in steps of about a factor of two.</p>`;

@@ -14,7 +14,7 @@ import { html, use } from "../ui.js";
 // ── queues ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const HOUR = 3_600; // s
-const HEAD = ["Queue", "Waiting", "Oldest", "Scheduled", "Slots taken", "Last minute", "Done in", "Dead", "Actions"];
+const HEAD = ["Queue", "Waiting", "Oldest", "Scheduled", "Slots taken", "In and out", "Done in", "Dead", "Actions"];
 
 export function Queues({ place }) {
   const asked = useAsked("api/queues", use(beat));
@@ -40,7 +40,7 @@ function All({ queues }) {
       <td class="number">${duration(queue.oldest)}</td>
       <td class="number">${count(queue.counts.scheduled)}</td>
       <td><${Slots} running=${queue.running} slots=${queue.slots} /></td>
-      <td><span class="number">${count(queue.in_rate)} in, ${count(queue.out_rate)} out</span><${Flow} flows=${past.data} name=${queue.queue} /></td>
+      <td><span class="number">${count(queue.in_rate)} in, ${count(queue.out_rate)} out a minute</span><${Flow} flows=${past.data} name=${queue.queue} /></td>
       <td><${Drains} of=${drains(queue)} /></td>
       <td class="number"><a href=${href("dead", "", { queue: queue.queue })}>${count(queue.counts.failed)}</a></td>
       <td><${Pause} queue=${queue} /></td>
@@ -75,7 +75,7 @@ function Flow({ flows, name }) {
 function utilisation(past, slots) {
   if (!past || !slots) return ["–", slots ? "" : "no slots now"];
   const busy = past.spans.reduce((sum, span) => sum + span.busy, 0);
-  return [`${Math.round((100 * busy) / (slots * HOUR))} %`, `of ${count(slots)} slots, by runs that ended in the last hour`];
+  return [`${Math.round((100 * busy) / (slots * HOUR))} %`, `of ${count(slots)} slots, last hour`];
 }
 
 function Pause({ queue }) {

@@ -79,7 +79,7 @@ function Tiles({ sums, failed }) {
     <${Tile} label="scheduled" value=${count(counts.scheduled)} note="retries too" to=${href("jobs", "", { state: "scheduled" })} />
     <${Tile} label="running" value=${count(sums.running)} note=${`of ${count(sums.slots)} slots`} to=${href("jobs", "", { state: "running" })} />
     <${Tile} label="failed" note="in the last hour" value=${count(failed)} tone=${failed ? "bad" : ""} to=${href("dead")} />
-    <${Tile} label="dead letters" value=${count(counts.failed)} note="kept for a person" to=${href("dead")} />
+    <${Tile} label="dead letters" value=${count(counts.failed)} note="all kept" to=${href("dead")} />
     <${Tile} label="came in" value=${count(sums.in_rate)} note="last minute" />
     <${Tile} label="ended" value=${count(sums.out_rate)} note="last minute" />
     <${Tile} label="workers" value=${count(sums.workers)} note=${`on ${sums.engine}`} to=${href("workers")} />
