@@ -69,6 +69,14 @@ MUTANTS = (
         "if request.visitor.serves(each.queue)", "if True", "tests/test_web_history.py",
     ),
     Mutant(
+        "web: each event asks for earlier runs", "web/forecast.py",
+        "known is None or time.monotonic() - known.at >= GOOD_FOR", "True", "tests/test_web_eta.py",
+    ),
+    Mutant(
+        "web: forecasts that nobody takes back are pushed", "web/forecast.py",
+        "and done_part(job.progress) is not None", "", "tests/test_web_eta.py",
+    ),
+    Mutant(
         "web: levels do not matter", "web/site.py",
         "if visitor.level >= level or", "if visitor.level is not Level.NONE or", "tests/test_web_matrix.py",
     ),

@@ -123,6 +123,17 @@ def test_what_an_onlooker_knows_already_is_not_told_again(house: House) -> None:
     read(box, ended)
 
 
+def test_nobody_is_woken_for_what_they_have_read_already() -> None:
+    box = Mailbox(["a"])
+    box.put(Event("job.changed", b"{}", "a", 1))
+    assert len(box.take()) == 1
+    box.wake()  # for that event, too late
+    assert not box.wait_here(0)
+    box.put(Event("job.changed", b"{}", "a", 2))
+    box.wake()
+    assert box.wait_here(0)
+
+
 def test_a_job_that_is_not_there_is_gone(house: House) -> None:
     box = Mailbox(["nobody"])
     house.hub.open(box)

@@ -23,14 +23,16 @@ from .job import FINAL, HELD, LIVE, Job, JobId, Progress, State, storable
 from .lifecycle import CANCEL, REDRIVE, RUN_NOW, Move
 from .logged import Logged
 from .snapshot import error_line, snapshot
-from .statistics import Eta, expected
+from .statistics import FEW_RUNS, Eta, Statistics, expected
 from .tokens import Tokens
 from .why import START, Scene, Why, explain, unreachable
 
 R_co = TypeVar("R_co", covariant=True)
 ACTIVE_SHOWN = 100  # ids of running jobs named in a snapshot
 LOOKED_AT = 500  # running jobs that are looked at to say why another one waits
-RECENT = 7 * 86_400.0  # seconds: runs of a task longer ago say little of how long it takes now
+# Seconds: runs of a task longer ago say little of how long it takes now. The last hours are asked for first: they say
+# most, and are read most quickly.
+LATELY, RECENT = 6 * 3_600.0, 7 * 86_400.0
 Reader = Callable[[bytes], Any]
 
 
@@ -295,7 +297,15 @@ async def eta_of(engine: Engine, job: Job) -> Eta | None:
     """When a job's run may be done; None if it does not run, or nobody can tell."""
     if job.state is not State.RUNNING:
         return None
-    return expected(job, await engine.statistics(RECENT, RECENT, queue=job.queue, task=job.task))
+    return expected(job, await runs_of(engine, job.queue, job.task))
+
+
+async def runs_of(engine: Engine, queue: str, task: str) -> Statistics:
+    """How a task's runs ended lately, or within a week where that is too little to go by."""
+    found = await engine.statistics(LATELY, LATELY, queue=queue, task=task)
+    if sum(each.completed for each in found.tallies) >= FEW_RUNS:
+        return found
+    return await engine.statistics(RECENT, RECENT, queue=queue, task=task)
 
 
 def cancelling(reason: str | None, grace: float | None = None) -> Move:

@@ -7,6 +7,7 @@ rings it looks once a second. However many browsers watch a job, it is read once
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -14,7 +15,7 @@ import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -22,7 +23,9 @@ from jobsworth.engine import Engine, Where
 from jobsworth.errors import EngineError
 from jobsworth.job import FINAL, LIVE, Job
 from jobsworth.snapshot import error_line, progress_part
+from jobsworth.statistics import Eta
 
+from .forecast import Forecast, part, renews
 from .mailbox import AWAY, Event, Mailbox, gone
 from .refusal import TooManyStreams
 
@@ -37,6 +40,8 @@ STATS_EVERY = 0.5  # seconds between two looks at the store as a whole
 AT_ONCE = 500  # jobs asked for in one question
 OWNED = 500  # live jobs of one owner that are watched
 JUST_ENDED = 60.0  # seconds for which an owner's ended jobs are still told
+ASKED = 2  # tasks whose earlier runs are asked for in one look, so that no event waits for all of them
+ETA_AGE = 5.0  # seconds after which who has just come is told another forecast than those before them
 _log = logging.getLogger("jobsworth.web")
 _hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
 
@@ -47,8 +52,9 @@ class Hub:
     most: onlookers at once.
     """
 
-    def __init__(self, bridge: Bridge, *, most: int = 2_000) -> None:
+    def __init__(self, bridge: Bridge, forecast: Forecast | None = None, *, most: int = 2_000) -> None:
         self._bridge = bridge
+        self._forecast = forecast or Forecast()
         self._most = most
         self._start()
         _hubs.add(self)
@@ -59,7 +65,8 @@ class Hub:
         self._fresh: set[Mailbox] = set()  # that have not been looked for yet
         self._thread: threading.Thread | None = None
         self._rung = threading.Event()
-        self._known: dict[str, tuple[int, Event]] = {}  # what was last told of each watched job
+        self._known: dict[str, _Told] = {}  # what was last told of each watched job
+        self._may_ask = 0
         self._stats = b""
         self._next_stats = 0.0
         self._away = False
@@ -162,10 +169,11 @@ class Hub:
             for job_id in box.ids:
                 by_job[job_id].append(box)
         found = self._jobs(by_job, by_owner)
+        self._may_ask = ASKED
         seen: set[str] = set()
         for job, owned in found:
             seen.add(job.id)
-            event = self._event(job)
+            event = self._event(job, anew=bool(fresh))
             onlookers = by_owner.get(job.owner or "", ()) if owned else by_job.get(job.id, ())
             woken += [box for box in onlookers if (box.queues is None or job.queue in box.queues) and box.put(event)]
         for job_id in by_job.keys() - seen:
@@ -191,12 +199,22 @@ class Hub:
 
         return self._bridge.call(find)
 
-    def _event(self, job: Job) -> Event:
-        known = self._known.get(job.id)
-        if known is None or known[0] != job.version:
-            known = (job.version, changed(job))
+    def _event(self, job: Job, *, anew: bool) -> Event:
+        """What is told of a job. anew: there are some whom nothing has been told yet."""
+        known, now = self._known.get(job.id), time.monotonic()
+        if known is None or known.version != job.version or (anew and now >= known.good_until):
+            eta = self._eta(job)
+            known = _Told(job.version, changed(job, eta), math.inf if eta is None else now + ETA_AGE)
             self._known[job.id] = known
-        return known[1]
+        return known.event
+
+    def _eta(self, job: Job) -> Eta | None:
+        if not renews(job):
+            return None
+        if self._may_ask > 0 and self._forecast.lacks(job):
+            self._may_ask -= 1
+            self._bridge.call(lambda engine: self._forecast.learn(engine, job))
+        return self._forecast.told(job)
 
     def _tell_stats(self, onlookers: Sequence[Mailbox], fresh: set[Mailbox], woken: list[Mailbox]) -> None:
         """For those who look at the store as a whole: its queues in numbers, when these have changed."""
@@ -222,7 +240,13 @@ class Hub:
         self._stats = stats
 
 
-def changed(job: Job) -> Event:
+class _Told(NamedTuple):
+    version: int
+    event: Event
+    good_until: float  # a moment of time.monotonic()
+
+
+def changed(job: Job, eta: Eta | None = None) -> Event:
     """What onlookers are told of a job: never its arguments or its result."""
     told: dict[str, Any] = {
         "job_id": job.id, "queue": job.queue, "status": job.state.value, "progress": progress_part(job.progress),
@@ -232,6 +256,8 @@ def changed(job: Job) -> Event:
         told["message"] = job.progress.message
     if job.failure is not None:
         told["error"] = error_line(job.failure)
+    if eta is not None:
+        told["eta"] = part(eta)
     return Event("job.changed", msgspec.json.encode(told), job.id, job.version, final=job.state in FINAL)
 
 

@@ -110,8 +110,12 @@ class Mailbox:
         return self._resync
 
     def wake(self) -> None:
-        """Let whoever reads come back to take(). In the reader's own loop or from any thread."""
-        self._flag.set()
+        """Let whoever reads come back to take(). In the reader's own loop or from any thread.
+
+        Nothing is done where it was all taken meanwhile: that would look like a long silence that has ended.
+        """
+        if self._unread or self._resync or self.closed:
+            self._flag.set()
 
     async def wait(self, seconds: float) -> bool:
         """Until something is unread, at most so long; in the reader's loop."""

@@ -118,8 +118,9 @@ async def list_jobs(_site: Site, request: Request) -> Response:
 
 async def show(site: Site, request: Request) -> Response:
     """One job whole."""
-    task = site.jobs.tasks.get(request.job.task)
-    return json_response(whole(request.job, describe(task.signature) if task else None))
+    job, task = request.job, site.jobs.tasks.get(request.job.task)
+    eta = await request.ask.call(lambda engine: site.forecast.of(engine, job))
+    return json_response(whole(job, describe(task.signature) if task else None, eta))
 
 
 async def why(_site: Site, request: Request) -> Response:

@@ -14,6 +14,7 @@ from jobsworth.frames import user_frame, user_traceback
 from jobsworth.job import PENDING, Job, State
 from jobsworth.loads import Alert, drains_in, missing_slots, running
 from jobsworth.snapshot import job_part, moment
+from jobsworth.statistics import Eta
 
 _ONLY_WHOLE = ("attempts", "result", "meta")  # left out of lists: they may be large
 
@@ -30,11 +31,13 @@ class Whole(msgspec.Struct, frozen=True):
     """One job with all that is kept of it. `arguments` is null if they cannot be read.
 
     Each attempt has the `place` in the user's own code where it failed; its traceback leaves the worker's frames out.
+    eta: when its run may be done, null where nobody can tell.
     """
 
     job: dict[str, Any]
     arguments: Any
     signature: str | None = None
+    eta: Eta | None = None
 
 
 class Lines(msgspec.Struct, frozen=True):
@@ -137,7 +140,7 @@ def brief(job: Job) -> dict[str, Any]:
     return {name: value for name, value in _all(job).items() if name not in _ONLY_WHOLE}
 
 
-def whole(job: Job, signature: str | None) -> Whole:
+def whole(job: Job, signature: str | None, eta: Eta | None = None) -> Whole:
     """A job with its arguments; numbers keep all their digits."""
     try:
         decode(job.args)
@@ -146,7 +149,7 @@ def whole(job: Job, signature: str | None) -> Whole:
         arguments = None
     shown = _all(job)
     shown["attempts"] = [_attempt(each) for each in shown["attempts"]]
-    return Whole(shown, arguments, signature)
+    return Whole(shown, arguments, signature, eta)
 
 
 def _attempt(shown: dict[str, Any]) -> dict[str, Any]:

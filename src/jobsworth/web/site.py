@@ -25,6 +25,7 @@ from jobsworth.naming import checked
 
 from .access import NOBODY, SAFE, Authorize, Level, Visitor, same_site, tokens_of
 from .asgi import Asgi
+from .forecast import Forecast
 from .hub import Hub
 from .message import JSON, MAX_BODY, Request, Response
 from .refusal import (
@@ -94,7 +95,8 @@ class Site:
         self.jobs = jobs
         self.worker = worker
         self.origins = frozenset(origins)
-        self.hub = Hub(jobs.bridge, most=streams)
+        self.forecast = Forecast()
+        self.hub = Hub(jobs.bridge, self.forecast, most=streams)
         self._started = time.monotonic()
         self._authorize = authorize
         self._tell = harmless(listener)

@@ -8,9 +8,10 @@ import msgspec
 
 from jobsworth.engine import Engine, Where
 from jobsworth.handle import cancelling, find_one, status_of
-from jobsworth.job import FINAL
+from jobsworth.job import FINAL, Job
 
 from .access import Level
+from .forecast import part, renews
 from .live import until_newer
 from .message import Request, Response, json_response
 
@@ -34,7 +35,7 @@ class Newer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Snapshot(TypedDict):
-    """A job and its queue's load: see jobsworth.snapshot."""
+    """A job and its queue's load: see jobsworth.snapshot; `job` has an `eta` besides, null where nobody can tell."""
 
     accepted: bool
     job: dict[str, Any]
@@ -48,8 +49,18 @@ async def status(site: Site, request: Request) -> Response:
     if newer.since is not None and job.version <= newer.since and job.state not in FINAL:
         await until_newer(site, request, newer.since, newer.wait)
         job = await request.ask.call(lambda engine: find_one(engine, job.id))
-    shown = await request.ask.call(lambda engine: status_of(engine, job))
+    # Who waits for news is told what news come of: see forecast.renews().
+    forecast = newer.since is None or renews(job)
+    shown = await request.ask.call(lambda engine: _shown(site, engine, job, forecast=forecast))
     return json_response(visible(shown, request))
+
+
+async def _shown(
+    site: Site, engine: Engine, job: Job, *, accepted: bool = True, forecast: bool = True
+) -> dict[str, Any]:
+    shown = await status_of(engine, job, accepted=accepted)
+    eta = await site.forecast.of(engine, job) if forecast else None
+    return {**shown, "job": {**shown["job"], "eta": part(eta)}}
 
 
 async def cancel(site: Site, request: Request) -> Response:
@@ -58,7 +69,7 @@ async def cancel(site: Site, request: Request) -> Response:
 
     async def ask(engine: Engine) -> dict[str, Any]:
         moved = await engine.move(Where(ids=(job_id,)), move)
-        return await status_of(engine, await find_one(engine, job_id), accepted=bool(moved))
+        return await _shown(site, engine, await find_one(engine, job_id), accepted=bool(moved))
 
     shown = await request.ask.call(ask)
     site.audit(request, "cancel", job_id, int(shown["accepted"]))

@@ -32,6 +32,8 @@ def told(run: Run, since: float, step: float, queue: str | None, task: str | Non
     """See Engine.statistics()."""
     reach = math.ceil(min(max(since, 0.0) + max(step, 0.0), FOR_EVER * 60.0) / 60) + HOUR
     now, cells, packed = _tell(run, minutes=(reach, 0), hours=(reach, 0))
+    # Before any is unpacked: there may be many, of other tasks.
+    packed = {place: value for place, value in packed.items() if _is_of(place[1], queue, task)}
     entries = (each for each in _entries(cells, packed) if queue in (None, each[2]) and task in (None, each[3]))
     return statistics.told(entries, now, since, step)
 
@@ -121,6 +123,11 @@ def _pairs(flat: Sequence[bytes]) -> dict[str, bytes]:
 
 def _minute(field: str) -> int:
     return int(field.split("/", 1)[0])
+
+
+def _is_of(field: str, queue: str | None, task: str | None) -> bool:
+    _, of_queue, of_task = field.split("/", 2)
+    return queue in (None, of_queue) and task in (None, of_task)
 
 
 def _cells(fields: dict[str, bytes]) -> Iterator[Cell]:

@@ -38,8 +38,11 @@ export interface JobEvent {
   message?: string | null;
   /** In one line; of the last attempt, so a job that is tried again has one too. */
   error?: string | null;
-  /** When it may be done; `seconds` from the event on, likely between `low` and `high`. */
-  eta?: { seconds: number; low: number; high: number } | null;
+  /**
+   * When it may be done: `seconds` from the event on, likely between `low` and `high`, going by its own progress or by
+   * so many earlier `runs` of its task. Events of jobs that report no progress have none.
+   */
+  eta?: { seconds: number; low: number; high: number; basis: "progress" | "history"; runs: number } | null;
 }
 
 export interface WatchOptions {
