@@ -39,6 +39,7 @@ POLICY: dict[tuple[str, str], Level] = {
     ("POST", "/api/queues/{queue}/pause"): OPERATE,
     ("POST", "/api/queues/{queue}/resume"): OPERATE,
     ("GET", "/api/history"): READ,
+    ("GET", "/api/history/queues"): READ,
     ("GET", "/api/workers"): READ,
     ("GET", "/api/tasks"): READ,
     ("GET", "/api/dead"): READ,

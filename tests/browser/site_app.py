@@ -42,8 +42,8 @@ def make_jobs(folder: Path) -> Jobsworth:
             lines = path.read_text().split("\n")[:-1] if path.exists() else []
             for line in lines[done:]:
                 match line.split(" ", 2):
-                    case ["progress", percent, message]:
-                        job.report_progress(percent=float(percent), message=message)
+                    case ["progress" | "log", _, _] as words:
+                        tell(job, words)
                     case ["stubborn"]:
                         stubborn = True
                     case ["fail", *words]:
@@ -58,6 +58,15 @@ def make_jobs(folder: Path) -> Jobsworth:
         """Is never run."""
 
     return jobs
+
+
+def tell(job: CurrentJob, words: list[str]) -> None:
+    """What a job says of itself."""
+    match words:
+        case ["progress", percent, message]:
+            job.report_progress(percent=float(percent), message=message)
+        case ["log", level, message]:
+            logging.getLogger("rows").log(logging.getLevelNamesMapping()[level], "%s", message)
 
 
 def who(request: Request) -> Visitor | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from jobsworth.why import Why
 
-from . import floor, letters, live, monitors, operators, pages, past, shown, users
+from . import floor, flows, letters, live, monitors, operators, pages, past, shown, users
 from .access import Level
 from .choice import Page
 from .live import EVENTS
@@ -64,6 +64,7 @@ OPERATORS = (
           data=operators.Nothing, answer=shown.QueueView),
     Route("GET", "/api/history", READ, past.history, "What ended when, and how long it took.", query=past.Past,
           answer=past.History),
+    Route("GET", "/api/history/queues", READ, flows.flows, "What came and what ended, by queue.", answer=flows.Flows),
     Route("GET", "/api/workers", READ, floor.workers, "Live workers and what they run.",
           answer=list[shown.WorkerView]),
     Route("GET", "/api/tasks", READ, floor.tasks, "What can be enqueued.", answer=list[shown.TaskView]),

@@ -7,13 +7,13 @@ import { trying } from "./parts.js";
 
 const DONE = { cancel: "asked to stop", retry: "to be run again", delete: "deleted" };
 const VERBS = {
-  cancel: { verb: "Cancel", danger: true, reason: true, text: "Waiting jobs end at once, running ones are asked to stop." },
+  cancel: { verb: "Cancel", danger: true, line: "Reason, which handlers and people see (may be empty)", text: "Waiting jobs end at once, running ones are asked to stop." },
   retry: { verb: "Retry", text: "They run again now, with a fresh budget of attempts." },
   delete: { verb: "Delete", danger: true, text: "They are gone for good, with their history. This cannot be undone." },
 };
 
-async function doing(act) {
-  const done = await trying(act);
+async function doing(act, undo) {
+  const done = await trying(act, undo);
   hint();
   return done;
 }
@@ -32,7 +32,7 @@ async function many(action, number, chosen) {
   const { verb, ...more } = VERBS[action];
   const said = await confirm({ ...more, title: `${verb} ${jobs(number)}?`, verb: `${verb} ${jobs(number)}` });
   if (!said) return false;
-  const body = { action, ...chosen, expect: number, ...(said.reason ? { reason: said.reason } : {}) };
+  const body = { action, ...chosen, expect: number, ...(said.line ? { reason: said.line } : {}) };
   return doing(async () => `${jobs((await post("api/jobs/bulk", body)).count)} ${DONE[action]}`);
 }
 
@@ -44,7 +44,7 @@ export async function cancel(id) {
   const said = await confirm({ ...more, title: `Cancel 1 job, ${short(id)}?`, verb: "Cancel 1 job" });
   if (!said) return false;
   return doing(async () => {
-    await post(`${at(id)}/cancel`, said.reason ? { reason: said.reason } : {});
+    await post(`${at(id)}/cancel`, said.line ? { reason: said.line } : {});
     return `Job ${short(id)} is asked to stop`;
   });
 }
@@ -100,8 +100,13 @@ export async function setPaused(queue, paused) {
     const text = "No worker takes its jobs until it is resumed. Running jobs go on; new ones wait.";
     if (!(await confirm({ title: `Pause 1 queue, ${queue}?`, text, verb: "Pause 1 queue" }))) return false;
   }
+  return turn(queue, paused);
+}
+
+/** Without a question, for it can be taken back. */
+function turn(queue, paused) {
   return doing(async () => {
     await post(`api/queues/${encodeURIComponent(queue)}/${paused ? "pause" : "resume"}`);
     return `${queue} is ${paused ? "paused" : "resumed"}`;
-  });
+  }, () => turn(queue, !paused));
 }

@@ -44,7 +44,7 @@ export function FilterBar({ text, known, onFilter }) {
       <input id="filter" ref=${box} type="text" autocomplete="off" spellcheck=${false} value=${typed} maxlength="900"
         role="combobox" aria-expanded=${String(offers.length > 0)} aria-controls="offers" aria-autocomplete="list"
         aria-activedescendant=${offers[at] ? `offer${at}` : undefined}
-        placeholder="queue:mail task:send owner:user:7 tag:eu part of a message"
+        placeholder="queue:mail tag:eu words"
         onInput=${(event) => (type(event.target.value), choose(-1), setOpen(true))} onKeyDown=${key}
         onBlur=${() => setTimeout(() => setOpen(false), 150)} />
       <ul id="offers" role="listbox" aria-label="Completions" hidden=${!offers.length}>

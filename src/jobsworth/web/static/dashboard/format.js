@@ -32,7 +32,7 @@ export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
   const whole = Math.abs(seconds);
   if (whole < 0.995) return `${Math.round(whole * 1000)} ms`;
-  if (whole < 9.95) return `${whole.toFixed(1)} s`;
+  if (whole < 9.95) return `${whole.toFixed(1).replace(".0", "")} s`;
   const units = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]];
   let left = Math.round(whole);
   const at = units.findIndex(([, size]) => left >= size);
@@ -49,7 +49,7 @@ export function duration(seconds) {
 export function relative(moment, now) {
   const away = (moment - now) / 1000;
   if (Math.abs(away) < 1) return "now";
-  const said = duration(Math.abs(away) < 10 ? Math.round(away) : away).replace(".0 s", " s");
+  const said = duration(Math.abs(away) < 10 ? Math.round(away) : away);
   return away > 0 ? `in ${said}` : `${said} ago`;
 }
 

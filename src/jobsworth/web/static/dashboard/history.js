@@ -1,51 +1,69 @@
 // Charts of what was: how many runs ended, and how long they took and waited. They survive a restart of everything.
 import { me, query, useAsked } from "./api.js";
-import { Chart, filled } from "./chart.js";
+import { Chart, evenly, filled, timely } from "./chart.js";
 import { count, duration } from "./format.js";
+import { beat } from "./live.js";
 import { Empty, Loading, Unknown } from "./parts.js";
 import { html, use } from "./ui.js";
 
 /** Minutes that can be looked back on. */
 export const RANGES = { 60: "1 hour", 360: "6 hours", 1440: "1 day", 10080: "7 days", 43200: "30 days" };
 
-/** @param {{minutes: number, beat: unknown, queue?: string, task?: string}} props */
-export function History({ minutes, beat, queue, task }) {
-  // A minute is what is counted: reading it more often than every 10 s shows nothing new.
+/** What was counted; asked again every 10 s, for a minute is the least that is counted. @param {Record<string, any>} what @param {string} [path] */
+export function useHistory(what, path = "api/history") {
+  use(beat);
   const { offers } = use(me);
-  const there = offers?.includes("/api/history");
-  const asked = useAsked(there ? `api/history${query({ minutes, queue, task })}` : null, Math.floor(Number(beat) / 10));
+  const there = offers?.includes(`/${path}`);
+  const asked = useAsked(there ? path + query(what) : null, Math.floor(Date.now() / 10_000));
+  return { ...asked, missing: Boolean(offers) && !there };
+}
+
+/** @param {{asked: ReturnType<typeof useHistory>, minutes: number}} props */
+export function History({ asked, minutes }) {
   if (asked.data) return html`<${Charts} history=${asked.data} minutes=${minutes} />`;
-  if (offers && !there) {
-    return html`<${Empty} title="No statistics">This installation does not count how runs end.<//>`;
-  }
+  if (asked.missing) return html`<${Empty} title="No statistics">This installation does not count how runs end.<//>`;
   return asked.error ? html`<${Unknown} error=${asked.error} what="how it went" />` : html`<${Loading} />`;
 }
 
+const rate = (number) => count(Math.round(number * 10) / 10);
+
 function Charts({ history, minutes }) {
-  const { now, step, spans } = history;
-  if (!spans.some((span) => span.ended)) {
+  const { now, step, spans, depths } = history;
+  if (!spans.some((span) => span.ended) && !depths.length) {
     return html`<${Empty} title="Nothing has run in this time">
       Charts begin with the first job that ends. They are counted per minute and kept for 30 days.
     <//>`;
   }
-  const all = filled(spans, now - minutes * 60, now, step, (at) => ({ at }));
-  const times = all.map((span) => span.at);
-  const of = (name) => all.map((span) => span[name] ?? 0);
+  const all = filled(spans, now - minutes * 60, now, step);
+  const of = (...names) => all.map((span) => names.reduce((sum, name) => sum + (span[name] ?? 0), 0));
   const part = (name, share) => all.map((span) => span[name]?.[share] ?? null);
-  const per = step >= 3600 ? "per hour" : step > 60 ? `per ${step / 60} minutes` : "per minute";
+  const per = { 60: "a minute", 3600: "an hour" }[step] ?? (step > 3600 ? `in ${step / 3600} hours` : `in ${step / 60} minutes`);
+  const seen = new Map(depths.map((depth) => [depth.at, depth]));
+  const stood = (name) => all.map((span) => seen.get(span.at)?.[name] ?? null);
+  const common = { times: all.map((span) => span.at), step, now };
+  const times = (name) => [
+    { name: "half within", tone: "calm", line: true, values: part(name, "p50") },
+    { name: "95 % within", tone: "warn", line: true, values: part(name, "p95") },
+  ];
   return html`<div class="charts">
-    <${Chart} title=${`Runs ended ${per}`} times=${times} write=${count} series=${[
+    <${Chart} title=${`Runs ended, ${per}`} ...${common} write=${count} end=${evenly} series=${[
       { name: "completed", tone: "good", values: of("completed") },
-      { name: "retried", tone: "warn", values: of("retried") },
+      { name: "to run again", tone: "warn", values: of("retried", "crashed", "put_back") },
       { name: "failed", tone: "bad", values: of("failed") },
+      { name: "cancelled", tone: "mute", values: of("cancelled") },
     ]} />
-    <${Chart} title="Wait for a worker" times=${times} write=${duration} series=${[
-      { name: "half within", tone: "calm", line: true, values: part("wait", "p50") },
-      { name: "95 % within", tone: "warn", line: true, values: part("wait", "p95") },
+    <${Chart} title="Wait for a worker" ...${common} write=${duration} end=${timely} series=${times("wait")} />
+    <${Chart} title="Run time" ...${common} write=${duration} end=${timely} series=${times("run")} />
+    ${depths.length > 0 && html`<${Chart} title="Came in and ended, a minute" ...${common} write=${rate} end=${evenly} series=${[
+      { name: "jobs in", tone: "calm", line: true, values: stood("in_rate") },
+      { name: "runs ended", tone: "good", line: true, values: all.map(({ at, ended = 0 }) => (at + step > now ? null : (ended * 60) / step)) },
     ]} />
-    <${Chart} title="Run time" times=${times} write=${duration} series=${[
-      { name: "half within", tone: "calm", line: true, values: part("run", "p50") },
-      { name: "95 % within", tone: "warn", line: true, values: part("run", "p95") },
+    <${Chart} title="Waiting jobs" ...${common} write=${rate} end=${evenly} series=${[
+      { name: "on average", tone: "calm", line: true, values: stood("waiting") },
     ]} />
-  </div>`;
+    <${Chart} title="Oldest still waiting" ...${common} write=${duration} end=${timely} series=${[
+      { name: "at most for", tone: "warn", line: true, values: stood("oldest") },
+    ]} />`}
+  </div>
+  <p class="mute">Times are estimates: they are counted in steps of about a factor of two.</p>`;
 }

@@ -20,7 +20,7 @@ export function useKeys(keys) {
 document.addEventListener("keydown", (event) => {
   if (shortcuts.value !== "on" || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   const here = /** @type {HTMLElement} */ (event.target);
-  if (here.closest?.("input:not([type=checkbox]), textarea, select, dialog, [contenteditable]")) return;
+  if (here.closest?.("input:not([type=checkbox], [type=range]), textarea, select, dialog, [contenteditable]")) return;
   if (event.key === "Escape" && !layers.some((layer) => layer.current.Escape)) return;
   const after = Date.now() - begun < PATIENCE;
   begun = !after && event.key === "g" ? Date.now() : 0;

@@ -64,8 +64,9 @@ function renew(after = 20) {
     renewed = Date.now();
     stop?.abort();
     stop = new AbortController();
-    if (paused.value || document.hidden) turn("paused");
-    else run(stop.signal);
+    if (!paused.value && !document.hidden) return void run(stop.signal);
+    soon = clearTimeout(soon); // what is shown stands still from here on, but for what the visitor does
+    turn("paused");
   }, after);
 }
 

@@ -1,20 +1,18 @@
 // The page: what stands around every screen, which screen it is, and the keys that work everywhere.
 import { get, me } from "./api.js";
-import { Dialogs } from "./dialogs.js";
+import { Dialogs, Help, help } from "./dialogs.js";
 import { clock } from "./format.js";
-import { Help, help } from "./help.js";
 import { moveRow, useKeys } from "./keys.js";
 import { begin, live, paused } from "./live.js";
 import { Empty, Heading, Trust, Words } from "./parts.js";
 import { go, href, place } from "./router.js";
 import { html, render, saved, use, useRef } from "./ui.js";
 import { Dead } from "./screens/dead.js";
+import { Queues, Workers } from "./screens/floor.js";
 import { Job } from "./screens/job.js";
 import { Jobs } from "./screens/jobs.js";
 import { Overview } from "./screens/overview.js";
-import { Queues } from "./screens/queues.js";
 import { Tasks } from "./screens/tasks.js";
-import { Workers } from "./screens/workers.js";
 
 const SCREENS = { overview: Overview, jobs: Jobs, queues: Queues, workers: Workers, dead: Dead, tasks: Tasks };
 const NAMES = { overview: "Overview", jobs: "Jobs", queues: "Queues", workers: "Workers", dead: "Dead letters", tasks: "Tasks" };

@@ -1,5 +1,6 @@
 // Small things that all screens are made of.
 import { clock, STATES, absolute, count, duration, relative, tick } from "./format.js";
+import { useKeys } from "./keys.js";
 import { Store, html, use, useEffect, useRef, useState } from "./ui.js";
 import { live } from "./live.js";
 import { href, place } from "./router.js";
@@ -87,6 +88,20 @@ export function Heading({ children, title, beside }) {
   return html`<div class="heading"><h1 ref=${here} tabindex="-1">${children ?? title}</h1>${beside}</div>`;
 }
 
+/** A part of a screen under a heading. @param {{title: string, beside?: any, kind?: string, children?: any}} props */
+export function Section({ title, beside, kind, children }) {
+  const id = `part-${title.toLowerCase().replaceAll(" ", "-")}`;
+  const heading = html`<h2 id=${id}>${title}</h2>`;
+  return html`<section class=${kind} aria-labelledby=${id}>${beside ? html`<div class="heading">${heading}${beside}</div>` : heading}${children}</section>`;
+}
+
+/** A table that scrolls by itself where it is too wide. @param {{label: string, head: any[], kind?: string, children?: any}} props */
+export function Table({ label, head, kind, children }) {
+  return html`<div class="wide" tabindex="0" role="group" aria-label=${label}><table class=${kind}>
+    <thead><tr>${head.map((each) => (typeof each === "string" ? html`<th key=${each} scope="col">${each}</th>` : each))}</tr></thead>
+    <tbody>${children}</tbody></table></div>`;
+}
+
 /** A value with a label, as in a row of tiles. */
 export function Tile({ label, value, note, to, tone = "" }) {
   const inside = html`<span class="value">${value}</span><span class="label">${label}</span>
@@ -133,18 +148,23 @@ export function download(name, kind, text) {
 const words = new Store([]);
 let said = 0;
 
-/** Tell the visitor; screen readers say it when they have time. @param {string} text @param {"good" | "bad"} [tone] */
-export function say(text, tone = "good") {
-  const word = { id: ++said, text, tone };
+const forget = (word) => words.set(words.value.filter((each) => each !== word));
+
+/**
+ * Tell the visitor; screen readers say it when they have time.
+ * @param {string} text @param {"good" | "bad"} [tone] @param {() => unknown} [undo] what takes it back
+ */
+export function say(text, tone = "good", undo) {
+  const word = { id: ++said, text, tone, undo };
   words.set([...words.value.slice(-3), word]);
-  setTimeout(() => words.set(words.value.filter((each) => each !== word)), tone === "bad" ? 12_000 : 6_000);
+  setTimeout(forget, undo ? 20_000 : tone === "bad" ? 12_000 : 6_000, word);
 }
 
-/** Do something and tell how it went. @param {() => Promise<string | void>} act @returns {Promise<boolean>} */
-export async function trying(act) {
+/** Do something and tell how it went. @param {() => Promise<string | void>} act @param {() => unknown} [undo] @returns {Promise<boolean>} */
+export async function trying(act, undo) {
   try {
     const done = await act();
-    if (done) say(done);
+    if (done) say(done, "good", undo);
     return true;
   } catch (error) {
     say([error.message, error.hint].filter(Boolean).join("; "), "bad");
@@ -153,8 +173,12 @@ export async function trying(act) {
 }
 
 export function Words() {
+  const shown = use(words);
+  const takeBack = (word) => word && (forget(word), word.undo());
+  useKeys({ z: () => takeBack(shown.findLast((word) => word.undo)) });
   return html`<div class="words" role="status" aria-live="polite">
-    ${use(words).map((word) => html`<p key=${word.id} class=${word.tone}>${word.text}</p>`)}
+    ${shown.map((word) => html`<p key=${word.id} class=${word.tone}>${word.text}
+      ${word.undo && html` <button type="button" onClick=${() => takeBack(word)}>Undo</button>`}</p>`)}
   </div>`;
 }
 
@@ -162,7 +186,7 @@ export function Words() {
 export function Trust() {
   const { state, since, error } = use(live);
   const now = use(tick);
-  const for_ = duration(Math.max(0, Math.round((now - since) / 1000))).replace(".0 s", " s").replace("0 ms", "0 s");
+  const for_ = duration(Math.max(0, Math.round((now - since) / 1000))).replace("0 ms", "0 s");
   const [sign, tone, text] = {
     connecting: ["◌", "mute", "connecting"],
     live: ["●", "good", "live"],

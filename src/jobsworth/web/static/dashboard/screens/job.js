@@ -2,24 +2,24 @@
 import { BASE, may, useAsked } from "../api.js";
 import { cancel, remove, retry, retryEdited } from "../actions.js";
 import { curl, pythonCall, write } from "../exact.js";
-import { HELD, LIVE, between, duration, short } from "../format.js";
+import { HELD, LIVE, between, count, duration, short } from "../format.js";
 import { useKeys } from "../keys.js";
 import { beat, news, watch } from "../live.js";
-import { Answer, Badge, Copy, Folded, Heading, Progress, When } from "../parts.js";
+import { Answer, Badge, Copy, Folded, Heading, Progress, Section, When } from "../parts.js";
 import { go, href } from "../router.js";
 import { actionsFor } from "../filter.js";
 import { html, use, useEffect } from "../ui.js";
-import { Attempts, Life } from "./life.js";
+import { Attempts, Life, Logs } from "./life.js";
 
 export function Job({ place }) {
   const asked = useAsked(`api/jobs/${encodeURIComponent(place.id)}`, use(beat));
   useEffect(() => watch([place.id]), [place.id]);
   return asked.data === null
     ? html`<${Heading} title=${`Job ${short(place.id)}`} /><${Answer} asked=${asked} what="how the job stands" />`
-    : html`<${Whole} whole=${asked.data} />`;
+    : html`<${Whole} whole=${asked.data} place=${place} />`;
 }
 
-function Whole({ whole }) {
+function Whole({ whole, place }) {
   const told = use(news).get(whole.job.id);
   const job = told?.version > whole.job.version
     ? { ...whole.job, status: told.status, progress: told.progress, message: told.message ?? whole.job.message } : whole.job;
@@ -46,41 +46,39 @@ function Whole({ whole }) {
       <${Copy} label="as Python" text=${() => pythonCall(job.task, given)} />
       <${Copy} label="id" text=${() => job.id} />
     </span></div>
-    <${Now} job=${job} whole=${whole} />
+    <${Now} job=${job} eta=${(job !== whole.job && told.eta) || whole.eta} />
     <${Why} job=${job} />
     <${Trouble} job=${job} />
+    ${job.started_at && html`<${Logs} job=${job} place=${place} />`}
     <div class="columns">
-      <section aria-labelledby="life"><h2 id="life">Life</h2><${Life} job=${job} /></section>
-      <section aria-labelledby="facts"><h2 id="facts">Facts</h2><${Facts} job=${job} signature=${whole.signature} /></section>
+      <${Section} title="Life"><${Life} job=${job} /><//>
+      <${Section} title="Facts"><${Facts} job=${job} signature=${whole.signature} /><//>
     </div>
     <${Attempts} job=${job} />
     <div class="columns">
-      <${Value} id="arguments" title="Arguments" value=${given} none=${given === null ? "They cannot be read." : null} />
-      <${Value} id="result" title="Result" value=${job.result} none=${job.status === "completed" ? null : "There is none before it has completed."} />
-      ${Object.keys(job.meta ?? {}).length > 0 && html`<${Value} id="meta" title="Meta" value=${job.meta} />`}
+      <${Value} title="Arguments" value=${given} none=${given === null ? "They cannot be read." : null} />
+      <${Value} title="Result" value=${job.result} none=${job.status === "completed" ? null : "There is none before it has completed."} />
+      ${Object.keys(job.meta ?? {}).length > 0 && html`<${Value} title="Meta" value=${job.meta} />`}
     </div>`;
 }
 
 /** What goes on at this moment. */
-function Now({ job, whole }) {
+function Now({ job, eta }) {
   if (!HELD.includes(job.status)) return null;
-  const known = job.progress?.percent ?? (job.progress?.total ? (100 * job.progress.current) / job.progress.total : null);
   return html`<section class="now" aria-label="Progress">
     <${Progress} progress=${job.progress} label="progress" />
     <p>${job.message ?? "It has not said how far it is."}</p>
-    <p class="mute">since <${When} at=${job.started_at} />${eta(whole.eta, job, known)}</p>
+    <p class="mute">since <${When} at=${job.started_at} />${job.status === "running" && html` · <span data-eta=${eta?.basis ?? "none"}>${ends(eta)}</span>`}</p>
   </section>`;
 }
 
 /** When it may be done, and from what that is known. */
-function eta(told, job, percent) {
-  if (told) {
-    const basis = told.basis === "history" ? `from ${told.runs} earlier runs` : "if it goes on as it went so far";
-    return ` · done in about ${duration(told.seconds)}, likely ${duration(told.low)} to ${duration(told.high)}, ${basis}`;
+function ends(eta) {
+  if (!eta) return "when it will be done cannot be told: too few earlier runs, and too little progress";
+  if (eta.basis === "history") {
+    return `half of such runs are done in ${duration(eta.seconds)}, 9 of 10 in ${duration(eta.high)}, going by ${count(eta.runs)} earlier ones`;
   }
-  const been = (Date.now() - Date.parse(job.started_at)) / 1000;
-  if (!(percent >= 5 && percent < 100 && been > 1)) return "";
-  return ` · done in about ${duration((been * (100 - percent)) / percent)}, if it goes on as it went so far`;
+  return `done in about ${duration(eta.seconds)}, likely in ${duration(eta.low)} to ${duration(eta.high)}, if it goes on as it went so far`;
 }
 
 /** Why it does not run, in the server's words. */
@@ -89,21 +87,18 @@ function Why({ job }) {
   const runs = HELD.includes(job.status);
   const findings = (asked.data?.findings ?? []).filter((each) => !runs || each.word === "worker-lost");
   if (asked.data?.state !== job.status || !findings.length) return null;
-  return html`<section aria-labelledby="why"><h2 id="why">${runs ? "Its worker is lost" : "Why it is not running"}</h2>
-    <ul class="alerts">${findings.map((each) => html`<li key=${each.word} data-why=${each.word}>
-      <strong>${each.text}</strong>; ${each.do}</li>`)}</ul></section>`;
+  return html`<${Section} title=${runs ? "Its worker is lost" : "Why it is not running"}><ul class="alerts">${findings.map((each) => html`<li key=${each.word} data-why=${each.word}>
+      <strong>${each.text}</strong>; ${each.do}</li>`)}</ul><//>`;
 }
 
 /** What went wrong last: the user's own line first. */
 function Trouble({ job }) {
   if (!job.error || job.status === "completed") return null;
   const last = [...job.attempts].reverse().find((each) => each.error);
-  return html`<section class="trouble" aria-labelledby="trouble">
-    <h2 id="trouble">${job.status === "failed" ? "Why it was given up" : "What went wrong last"}</h2>
+  return html`<${Section} kind="trouble" title=${job.status === "failed" ? "Why it was given up" : "What went wrong last"}>
     ${last?.place && html`<p class="place"><code>${last.place}</code></p>`}
     <p><strong>${job.error.type}</strong> ${job.error.message} <span class="chip">${job.error.reason}</span></p>
-    ${last?.traceback && html`<${Folded} title="Traceback"><pre tabindex="0">${last.traceback}</pre><//>`}
-  </section>`;
+    ${last?.traceback && html`<${Folded} title="Traceback"><pre tabindex="0">${last.traceback}</pre><//>`}<//>`;
 }
 
 function Facts({ job, signature }) {
@@ -123,10 +118,9 @@ function Facts({ job, signature }) {
 }
 
 /** A value as JSON, digit for digit. */
-function Value({ id, title, value, none }) {
+function Value({ title, value, none }) {
   const text = write(value);
   const missing = none && (value === null || value === undefined);
-  return html`<section aria-labelledby=${id}><div class="heading"><h2 id=${id}>${title}</h2>
-    ${!missing && html`<${Copy} label=${title.toLowerCase()} text=${() => text} />`}</div>
-    ${missing ? html`<p class="mute">${none}</p>` : html`<pre class="json" tabindex="0" role="group" aria-label=${title}>${text}</pre>`}</section>`;
+  return html`<${Section} title=${title} beside=${!missing && html`<${Copy} label=${title.toLowerCase()} text=${() => text} />`}>
+    ${missing ? html`<p class="mute">${none}</p>` : html`<pre class="json" tabindex="0" role="group" aria-label=${title}>${text}</pre>`}<//>`;
 }

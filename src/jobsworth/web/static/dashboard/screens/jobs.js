@@ -1,7 +1,7 @@
 // Jobs: found by state and filter, chosen one by one or all that match, and acted on together.
 import { get, may, query, useAsked } from "../api.js";
 import { bulk, bulkWhere } from "../actions.js";
-import { exportJobs } from "../export.js";
+import { KINDS, exportJobs } from "../export.js";
 import { FilterBar } from "../filterbar.js";
 import { actionsFor, filterOf, filters, read, written } from "../filter.js";
 import { HELD, STATES, count, jobs as jobsWord } from "../format.js";
@@ -10,6 +10,7 @@ import { beat, news, watch } from "../live.js";
 import { Answer, Empty, Heading, say, trying } from "../parts.js";
 import { go, href, stay } from "../router.js";
 import { html, use, useEffect, useMemo, useState } from "../ui.js";
+import { SaveView, Views } from "../views.js";
 import { JobTable } from "./jobtable.js";
 
 const PAGE = 50;
@@ -49,11 +50,11 @@ export function Jobs({ place }) {
     x: () => rowHere() && toggle(rowHere()),
     R: () => act("retry"), C: () => act("cancel"), D: () => act("delete"), ...(held ? { Escape: none } : {}),
   });
-  return html`<${Heading} title="Jobs" />
+  return html`<${Heading} title="Jobs" /><${Views} place=${place} />
     <${Tabs} filter=${filter} queues=${queues} />
     <${FilterBar} text=${written(place.query)} known=${known} onFilter=${(text) => search(text, filter)} />
     <${Answer} asked=${asked} what="which jobs there are">${(page) => html`
-      <${Bar} page=${page} shown=${shown} chosen=${chosen} all=${all} held=${held} filter=${filter}
+      <${Bar} place=${place} page=${page} shown=${shown} chosen=${chosen} all=${all} held=${held} filter=${filter}
         onAll=${() => chooseAll(true)} onNone=${none} onAct=${act} />
       ${shown.length ? html`<${JobTable} jobs=${shown} chosen=${chosen} onToggle=${toggle}
           onToggleAll=${(on) => (choose(new Set(on ? shown.map((job) => job.id) : [])), chooseAll(false))} />`
@@ -105,6 +106,9 @@ function search(text, filter) {
   go("jobs", "", { ...found, state: found.state.length ? found.state : filter.state });
 }
 
+/** What a view is called as long as nobody says otherwise. */
+const viewName = ({ state, ...rest }) => [...state, ...Object.entries(rest).map(([name, value]) => (name === "q" ? value : `${name}:${value}`))].join(" ");
+
 function Tabs({ filter, queues }) {
   const counted = queues?.filter((each) => !filter.queue || each.queue === filter.queue);
   const of = (state) => counted?.reduce((sum, each) => sum + (each.counts[state] ?? 0), 0);
@@ -118,15 +122,14 @@ function Tabs({ filter, queues }) {
     ${tab("", all)}${Object.keys(STATES).map((state) => tab(state, of(state)))}</ul></nav>`;
 }
 
-function Bar({ page, shown, chosen, all, held, filter, onAll, onNone, onAct }) {
+function Bar({ place, page, shown, chosen, all, held, filter, onAll, onNone, onAct }) {
   const number = all ? page.count : chosen.size;
   const states = all ? (filter.state.length ? filter.state : Object.keys(STATES))
     : shown.filter((job) => chosen.has(job.id)).map((job) => job.status);
   const can = (action) => states.some((state) => actionsFor(state)[action]);
   if (!held) {
     return html`<div class="bar"><p role="status">${count(page.count)} ${page.count === 1 ? "job matches" : "jobs match"}</p>
-      <span class="buttons"><button type="button" onClick=${() => exportJobs(filter, "csv")}>Export CSV</button>
-      <button type="button" onClick=${() => exportJobs(filter, "json")}>Export JSON</button></span></div>`;
+      <${Exports} filter=${filter} chosen=${null} /><${SaveView} place=${place} name=${viewName(filter)} /></div>`;
   }
   const button = (action, verb, level, danger) => may(level) && html`<button type="button" class=${danger ? "danger" : ""}
     disabled=${!can(action)} onClick=${() => onAct(action)}>${verb}</button>`;
@@ -135,8 +138,11 @@ function Bar({ page, shown, chosen, all, held, filter, onAll, onNone, onAct }) {
       ${!all && page.count > chosen.size && html`<button type="button" onClick=${onAll}>Choose all ${count(page.count)} matching</button>`}
       ${button("retry", "Retry", "operate")}${button("cancel", "Cancel", "operate", true)}${button("delete", "Delete", "admin", true)}
       <button type="button" onClick=${onNone}>Choose none</button>
-    </span></div>`;
+    </span><${Exports} filter=${filter} chosen=${all ? null : shown.filter((job) => chosen.has(job.id))} /></div>`;
 }
+
+const Exports = ({ filter, chosen }) => html`<span class="buttons">${Object.entries(KINDS).map(([kind, [name]]) => html`<button key=${kind}
+  type="button" onClick=${() => exportJobs(filter, kind, chosen)}>Export ${name}</button>`)}</span>`;
 
 function Nothing({ filter, beyond }) {
   if (beyond) return html`<${Empty} kind="unmatched" title="There is no such page"><a href=${href("jobs", "", filter)}>The first one</a><//>`;

@@ -1,5 +1,5 @@
 // Jobs as rows.
-import { Badge, JobLink, Progress, When } from "../parts.js";
+import { Badge, JobLink, Progress, Table, When } from "../parts.js";
 import { HELD, short } from "../format.js";
 import { href } from "../router.js";
 import { html, useEffect, useRef } from "../ui.js";
@@ -23,14 +23,10 @@ export function JobTable({ jobs, chosen, onToggle, onToggleAll }) {
     else onToggle(id);
     last.current = id;
   };
-  return html`<div class="wide" tabindex="0" role="group" aria-label="Jobs"><table class="jobs">
-    <thead><tr>
-      <td><input type="checkbox" ref=${every} aria-label="Choose all on this page" checked=${all}
-        onChange=${(event) => onToggleAll(event.target.checked)} /></td>
-      <th scope="col">State</th><th scope="col">Job</th><th scope="col">Queue</th><th scope="col">Attempt</th>
-      <th scope="col">Created</th><th scope="col">Ended or due</th><th scope="col">What it says</th>
-    </tr></thead>
-    <tbody>${jobs.map((job) => html`<tr key=${job.id} data-row=${job.id} class=${chosen.has(job.id) ? "chosen" : ""}>
+  const box = html`<td><input type="checkbox" ref=${every} aria-label="Choose all on this page" checked=${all}
+    onChange=${(event) => onToggleAll(event.target.checked)} /></td>`;
+  return html`<${Table} kind="jobs" label="Jobs" head=${[box, "State", "Job", "Queue", "Attempt", "Created", "Ended or due", "What it says"]}>
+    ${jobs.map((job) => html`<tr key=${job.id} data-row=${job.id} class=${chosen.has(job.id) ? "chosen" : ""}>
       <td><input type="checkbox" aria-label=${`Choose job ${job.id}`} checked=${chosen.has(job.id)} onClick=${(event) => toggle(event, job.id)} /></td>
       <td><${Badge} state=${job.status} /></td>
       <th scope="row"><${JobLink} id=${job.id}>${job.label || job.task}<//>
@@ -42,8 +38,7 @@ export function JobTable({ jobs, chosen, onToggle, onToggleAll }) {
       <td><${When} at=${job.created_at} /></td>
       <td><${When} at=${job.finished_at ?? (job.status === "scheduled" ? job.run_at : null)} /></td>
       <td class="says"><${Says} job=${job} /></td>
-    </tr>`)}</tbody>
-  </table></div>`;
+    </tr>`)}<//>`;
 }
 
 function Says({ job }) {

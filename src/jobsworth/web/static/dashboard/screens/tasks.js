@@ -1,8 +1,9 @@
 // The task catalogue: everything that can be enqueued, each with a form made from its signature.
 import { may, post, useAsked } from "../api.js";
 import { duration, short } from "../format.js";
+import { History, useHistory } from "../history.js";
 import { hint } from "../live.js";
-import { Answer, Empty, Heading, JobLink, say } from "../parts.js";
+import { Answer, Empty, Heading, JobLink, Section, Table, say } from "../parts.js";
 import { href } from "../router.js";
 import { fieldsOf, jsonOf } from "../schema.js";
 import { html, useMemo, useState } from "../ui.js";
@@ -19,18 +20,16 @@ export function Tasks({ place }) {
 
 function Catalogue({ tasks }) {
   if (!tasks.length) return html`<${Empty} title="No task yet">The app declares them: <code>@jobs.task</code><//>`;
-  return html`<div class="wide" tabindex="0" role="group" aria-label="Tasks"><table>
-    <thead><tr><th scope="col">Task</th><th scope="col">Queue</th><th scope="col">Takes</th><th scope="col">About</th><th scope="col">Attempts</th>
-      <th scope="col">Timeout</th></tr></thead>
-    <tbody>${tasks.map((task) => html`<tr key=${task.task} data-row=${task.task}>
+  return html`<${Table} label="Tasks" head=${["Task", "Queue", "Takes", "About", "Attempts", "Timeout"]}>
+    ${tasks.map((task) => html`<tr key=${task.task} data-row=${task.task}>
       <th scope="row"><a href=${href("tasks", task.task)}>${task.task}</a></th>
       <td><a href=${href("queues", task.queue)}>${task.queue}</a></td>
       <td><code>${task.signature}</code></td><td>${task.about ?? ""}</td>
-      <td class="number">${task.max_attempts}</td><td class="number">${duration(task.timeout)}</td></tr>`)}</tbody>
-  </table></div>`;
+      <td class="number">${task.max_attempts}</td><td class="number">${duration(task.timeout)}</td></tr>`)}<//>`;
 }
 
 function Task({ task }) {
+  const past = useHistory({ minutes: 60, task: task.task });
   const fields = useMemo(() => fieldsOf(task.arguments), [task]);
   const [typed, type] = useState({});
   const [wrong, blame] = useState({});
@@ -62,7 +61,8 @@ function Task({ task }) {
       ${wrong[""] && html`<p class="wrong" role="alert">${wrong[""]}</p>`}
       <div class="buttons"><button type="submit" class="main">Enqueue 1 job</button></div>
       ${made && html`<p role="status">Enqueued: <${JobLink} id=${made} /></p>`}
-    </form>` : html`<p class="mute">Enqueueing needs the level operate.</p>`}`;
+    </form>` : html`<p class="mute">Enqueueing needs the level operate.</p>`}
+    <${Section} title="The last hour"><${History} minutes=${60} asked=${past} /><//>`;
 }
 
 /** Options that stand beside the arguments; no parameter can have a dot in its name. */
