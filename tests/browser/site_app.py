@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jobsworth import CurrentJob, Jobsworth, Queue, Retry
+from jobsworth import CurrentJob, GiveUp, Jobsworth, Queue, Retry
 from jobsworth.web import Level, Request, Site, Visitor
 
 SECRET = "a secret of the browser tests"
@@ -47,7 +47,7 @@ def make_jobs(folder: Path) -> Jobsworth:
                     case ["stubborn"]:
                         stubborn = True
                     case ["fail", *words]:
-                        raise ValueError(" ".join(words))
+                        raise GiveUp(" ".join(words))
                     case ["end"]:
                         return job.id
             done = len(lines)

@@ -21,7 +21,7 @@ import msgspec
 from jobsworth.engine import Engine, Where
 from jobsworth.errors import EngineError
 from jobsworth.job import FINAL, LIVE, Job
-from jobsworth.snapshot import error_line, progress_part
+from jobsworth.snapshot import error_line, progress_part, said_to_users
 
 from .mailbox import AWAY, Event, Mailbox, gone
 from .refusal import TooManyStreams
@@ -59,7 +59,9 @@ class Hub:
         self._fresh: set[Mailbox] = set()  # that have not been looked for yet
         self._thread: threading.Thread | None = None
         self._rung = threading.Event()
-        self._known: dict[str, tuple[int, Event]] = {}  # what was last told of each watched job
+        self._known: dict[
+            str, tuple[int, Event, Event]
+        ] = {}  # the version of each watched job, and what was told of it
         self._stats = b""
         self._next_stats = 0.0
         self._away = False
@@ -165,9 +167,12 @@ class Hub:
         seen: set[str] = set()
         for job, owned in found:
             seen.add(job.id)
-            event = self._event(job)
-            onlookers = by_owner.get(job.owner or "", ()) if owned else by_job.get(job.id, ())
-            woken += [box for box in onlookers if (box.queues is None or job.queue in box.queues) and box.put(event)]
+            for_users, for_operators = self._events(job)
+            for box in by_owner.get(job.owner or "", ()) if owned else by_job.get(job.id, ()):
+                serves = box.queues is None or job.queue in box.queues
+                # Who names a job may see it, whichever queue it is in: that was judged when they asked.
+                if (serves or not owned) and box.put(for_operators if box.details and serves else for_users):
+                    woken.append(box)
         for job_id in by_job.keys() - seen:
             event = gone(job_id)
             woken += [box for box in by_job[job_id] if box.put(event)]
@@ -191,12 +196,14 @@ class Hub:
 
         return self._bridge.call(find)
 
-    def _event(self, job: Job) -> Event:
+    def _events(self, job: Job) -> tuple[Event, Event]:
+        """What its users are told of it, and what operators are."""
         known = self._known.get(job.id)
         if known is None or known[0] != job.version:
-            known = (job.version, changed(job))
+            for_users = changed(job)
+            known = (job.version, for_users, for_users if job.failure is None else changed(job, details=True))
             self._known[job.id] = known
-        return known[1]
+        return known[1:]
 
     def _tell_stats(self, onlookers: Sequence[Mailbox], fresh: set[Mailbox], woken: list[Mailbox]) -> None:
         """For those who look at the store as a whole: its queues in numbers, when these have changed."""
@@ -222,17 +229,27 @@ class Hub:
         self._stats = stats
 
 
-def changed(job: Job) -> Event:
-    """What onlookers are told of a job: never its arguments or its result."""
+def changed(job: Job, *, details: bool = False) -> Event:
+    """What onlookers are told of a job: never its arguments or its result. details: exceptions too, for operators."""
     told: dict[str, Any] = {
         "job_id": job.id, "queue": job.queue, "status": job.state.value, "progress": progress_part(job.progress),
         "version": job.version,
     }  # fmt: skip
     if job.progress is not None and job.progress.message is not None:
         told["message"] = job.progress.message
-    if job.failure is not None:
-        told["error"] = error_line(job.failure)
-    return Event("job.changed", msgspec.json.encode(told), job.id, job.version, final=job.state in FINAL)
+    error = error_line(job.failure) if details else said_to_users(job.failure)
+    if error:
+        told["error"] = error
+    return Event("job.changed", _on_one_line(told), job.id, job.version, final=job.state in FINAL)
+
+
+def _on_one_line(told: dict[str, Any]) -> bytes:
+    """As JSON in which nothing ends a line for anybody, for there are readers to whom more than \\n does that."""
+    data = msgspec.json.encode(told)
+    if not data.isascii():
+        for sign in ("\x85", "\u2028", "\u2029"):
+            data = data.replace(sign.encode(), f"\\u{ord(sign):04x}".encode())
+    return data
 
 
 def _wake(boxes: Iterable[Mailbox]) -> None:
