@@ -93,6 +93,13 @@ class Hub:
             if not self._boxes:
                 self._rung.set()
 
+    def look_again(self, box: Mailbox, *, anew: bool = False) -> None:
+        """This onlooker looks at other things than before. anew: at the store as a whole, and knows nothing of it."""
+        if anew:
+            with self._lock:
+                self._fresh |= {box} & self._boxes
+        self._rung.set()
+
     def stop(self) -> None:
         """Look for nobody any longer; returns when the thread has ended."""
         with self._lock:
