@@ -108,8 +108,9 @@ class Counter:
 class AsgiApp:
     """The app under ASGI: the site under /background, numbers under /streams, pages elsewhere."""
 
-    def __init__(self, folder: Path) -> None:
-        self._streams = Counter(Site(make_jobs(folder), authorize=who).asgi)
+    def __init__(self, folder: Path, port: int) -> None:
+        site = Site(make_jobs(folder), authorize=who, origins=[f"http://127.0.0.1:{port}"])
+        self._streams = Counter(site.asgi)
         self._pages = Pages(folder)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -138,7 +139,7 @@ async def _read(receive: Any) -> bytes:
 def serve_asgi(folder: Path, port: int) -> None:
     import uvicorn
 
-    uvicorn.run(AsgiApp(folder), host="127.0.0.1", port=port, log_level="info", timeout_graceful_shutdown=1)
+    uvicorn.run(AsgiApp(folder, port), host="127.0.0.1", port=port, log_level="info", timeout_graceful_shutdown=1)
 
 
 def serve_wsgi(folder: Path, port: int) -> None:
