@@ -25,6 +25,8 @@ from jobsworth.web import live as live_module
 
 WITHIN = 5.0  # seconds for what takes a fraction of one
 VISITORS = {"ada": Visitor(Level.USER, owner="user:7"), "ops": Visitor(Level.READ)}
+NOT_A_PICTURE = Failure("GiveUp", "not a picture", "gave_up")
+BROKE = Failure("psycopg.OperationalError", "cannot reach db.internal as user app")
 Frame = dict[str, Any]
 
 
@@ -48,12 +50,12 @@ class House:
         want = [Want("photos", 1, ("resize",))]
         return self.jobs.bridge.call(lambda engine: engine.turn("w", [], want, lease=60)).claims[0]
 
-    def say(self, claim: Claim, percent: float) -> None:
-        pulse = [Pulse(claim.lease, Progress(percent=percent, message="on it"))]
+    def say(self, claim: Claim, percent: float, message: str = "on it") -> None:
+        pulse = [Pulse(claim.lease, Progress(percent=percent, message=message))]
         self.jobs.bridge.call(lambda engine: engine.pulse(WorkerCard(id="w"), pulse, lease=60))
 
-    def end(self, claim: Claim, *, well: bool = True) -> None:
-        outcome = Succeeded(b"1") if well else Failed(Failure("ValueError", "not a picture"))
+    def end(self, claim: Claim, *, well: bool = True, failure: Failure = NOT_A_PICTURE) -> None:
+        outcome = Succeeded(b"1") if well else Failed(failure, final=True)
         ending = [settle(claim, outcome, Retry())]
         self.jobs.bridge.call(lambda engine: engine.turn("w", ending, [], lease=60))
 
@@ -182,7 +184,70 @@ def test_a_browser_that_comes_back_is_sent_what_it_missed_and_not_what_it_knows(
         async with Browser(house, f"/jobs/{job_id}/events", last_event_id=str(known)) as browser:
             missed = await browser.change()
         assert missed["status"] == "failed"
-        assert missed["error"] == "ValueError: not a picture"
+        assert missed["error"] == "not a picture"
+
+    run(story())
+
+
+def test_what_an_exception_says_is_for_operators_and_what_a_handler_gives_up_with_is_for_users(house: House) -> None:
+    async def story() -> None:
+        broke, gave_up = house.put(), house.put()
+        house.end(house.claim(), well=False, failure=BROKE)
+        house.end(house.claim(), well=False)
+        told = {}
+        for who in ("ada", "ops"):
+            for path, query in ((f"/jobs/{broke}/events", ""), ("/events", f"jobs={broke},{gave_up}")):
+                async with Browser(house, path, query, cookie=who) as browser:
+                    for _ in query.split(","):
+                        change = await browser.change()
+                        told[who, path, change["job_id"]] = change.get("error")
+        for (who, _, job_id), error in told.items():
+            plain, whole = (None, "psycopg.OperationalError: cannot reach db.internal as user app")
+            if job_id == gave_up:
+                plain, whole = "not a picture", "GiveUp: not a picture"
+            assert error == (whole if who == "ops" else plain)
+        assert len(told) == 6
+
+    run(story())
+
+
+def test_a_token_lends_an_operator_of_other_queues_the_users_view_of_one_job(house: House) -> None:
+    VISITORS["mail"] = Visitor(Level.READ, queues={"mail"})
+
+    async def story() -> None:
+        job_id = house.put()
+        house.end(house.claim(), well=False, failure=BROKE)
+        token = f"Bearer {house.jobs.handle(job_id).token()}"
+        for path, query in ((f"/jobs/{job_id}/events", ""), ("/events", f"jobs={job_id}")):
+            async with Browser(house, path, query, cookie="mail", authorization=token) as browser:
+                change = await browser.change()
+            assert change["status"] == "failed"
+            assert "error" not in change
+
+    try:
+        run(story())
+    finally:
+        del VISITORS["mail"]
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\r", "\n", "\r\n", "\n\n", "\x0b", "\x0c", "\x1c", "\0"])
+def test_nothing_a_job_says_ends_a_line_of_the_stream(house: House, sign: str) -> None:
+    forged = json.dumps({"job_id": "x", "status": "completed", "version": 99})
+    said = f"on it{sign}data: {forged}{sign}{sign}event: end{sign}data: {{}}"
+
+    async def story() -> None:
+        async with Browser(house, f"/jobs/{house.put()}/events") as browser:
+            house.say(house.claim(), 40, said)
+            await browser.frame()
+            frame = await browser.frame()
+            while '"percent":40' not in frame["data"]:
+                frame = await browser.frame()
+        text = "\n".join(f"{name}: {value}" for name, value in frame.items())
+        assert [line.partition(": ")[0] for line in text.splitlines()] == ["id", "event", "data"]
+        assert (
+            json.loads(frame["data"])["message"]
+            == house.jobs.handle(json.loads(frame["data"])["job_id"]).job.progress.message
+        )
 
     run(story())
 

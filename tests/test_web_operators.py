@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobsworth import Jobsworth, State
+from jobsworth.engine import Where
 from jobsworth.web import Level, Visitor
-from web_client import Client, a_dead_letter, a_site, a_url, an_app, pause, paused
+from web_client import Client, a_dead_letter, a_site, a_url, an_app, everything, pause, paused
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])
@@ -194,6 +197,87 @@ def test_bulk_retry_of_a_filter_leaves_alone_what_is_merely_done_or_waits(jobs: 
 )
 def test_bulk_wants_to_know_exactly_what(client: Client, body: Any) -> None:
     assert client.post("/api/jobs/bulk", body).json()["code"] == "E609"
+
+
+def after_counting(jobs: Jobsworth, happens: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between looking and changing, this happens."""
+    jobs.bridge.open()
+    engine, count = jobs.engine, jobs.engine.count
+
+    async def counted(where: Where) -> int:
+        number = await count(where)
+        with ThreadPoolExecutor(1) as elsewhere:
+            elsewhere.submit(happens).result()
+        return number
+
+    monkeypatch.setattr(engine, "count", counted)
+
+
+@pytest.mark.parametrize("verb", ["cancel", "delete", "retry", "redrive", "discard", "redrive slowly"])
+def test_what_comes_between_looking_and_changing_is_not_changed(
+    jobs: Jobsworth, client: Client, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def more() -> list[str]:
+        if verb in ("cancel", "delete"):
+            return [jobs.find_task("send").enqueue("a").id for _ in range(3)]
+        return [a_dead_letter(jobs) for _ in range(3)]
+
+    meant, late = more(), []
+    versions = {job.id: job.version for job in everything(jobs)}
+    after_counting(jobs, lambda: late.extend(more()), monkeypatch)
+    body: dict[str, Any] = {"where": {"queue": "mail"}, "expect": 3}
+    match verb:
+        case "cancel" | "delete" | "retry":
+            answer = client.post("/api/jobs/bulk", {"action": verb, **body})
+        case "redrive slowly":
+            answer = client.post("/api/dead/redrive", {**body, "rate": 1_000})
+        case _:
+            answer = client.post(f"/api/dead/{verb}", body)
+    assert answer.json()["count"] == 3
+    now = {job.id: job.version for job in everything(jobs)}
+    assert {each for each in meant if now.get(each) != versions[each]} == set(meant)
+    assert len(late) == 3
+    assert {now.get(each) for each in late} == {versions[meant[0]]}
+
+
+def test_what_goes_between_looking_and_changing_is_not_made_up_for(
+    jobs: Jobsworth, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (jobs.find_task("send").enqueue("a") for _ in range(2))
+    after_counting(jobs, first.cancel, monkeypatch)
+    answer = client.post("/api/jobs/bulk", {"action": "cancel", "where": {"queue": "mail"}, "expect": 2})
+    assert answer.json() == {"count": 1, "jobs": [second.id]}
+
+
+@pytest.mark.parametrize("queues", [None, {"mail", "film"}])
+def test_never_more_are_changed_than_expected_however_many_come_meanwhile(jobs: Jobsworth, queues: Any) -> None:
+    client, stop = Client(a_site(jobs, Visitor(Level.ADMIN, queues=queues))), threading.Event()
+
+    def come() -> int:
+        number = 0
+        while not stop.is_set():
+            jobs.find_task(("send", "cut")[number % 2]).enqueue("a")
+            number += 1
+        return number
+
+    done = 0
+    with ThreadPoolExecutor(1) as elsewhere:
+        coming = elsewhere.submit(come)
+        try:
+            for _ in range(40):
+                where = {"state": ["queued"]}
+                number = client.get("/api/jobs?state=queued&count=true").json()["count"]
+                answer = client.post("/api/jobs/bulk", {"action": "cancel", "where": where, "expect": number})
+                if answer.status_code == 200:
+                    assert answer.json()["count"] <= number
+                    done += answer.json()["count"]
+                else:
+                    assert answer.json()["code"] == "E606"
+        finally:
+            stop.set()
+        came = coming.result()
+    states = [job.state for job in everything(jobs)]
+    assert (len(states), states.count(State.CANCELLED)) == (came, done)
 
 
 def test_bulk_never_reaches_beyond_a_visitors_queues(jobs: Jobsworth) -> None:

@@ -306,7 +306,7 @@ class Snooze(Ending):
 
 
 class GiveUp(Ending):
-    """No more attempts: the job becomes a dead letter with this reason."""
+    """No more attempts: the job becomes a dead letter with this reason, which the app's users may read."""
 
     def __init__(self, why: str = "the handler gave up") -> None:
         self.why = why

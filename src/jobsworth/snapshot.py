@@ -34,6 +34,9 @@ _WORDS = {
     State.CANCELLED: "was cancelled",
 }
 
+# Reasons and types of failures whose text somebody wrote for whoever reads it, or is our own.
+_MEANT_FOR_USERS = frozenset({("gave_up", "GiveUp"), ("cancelled", "Cancelled"), ("expired", "Expired")})
+
 
 def snapshot(
     job: Job, queue: QueueStatus | None = None, active: Sequence[str] = (), *, accepted: bool = True
@@ -124,6 +127,16 @@ def error_line(failure: Failure | None) -> str:
     if failure is None:
         return ""
     return f"{failure.type}: {failure.message}" if failure.message else failure.type
+
+
+def said_to_users(failure: Failure | None) -> str | None:
+    """What of a failure is meant for the app's own users: what its handler said with GiveUp, or why it was cancelled.
+
+    None for all else. The text of an exception may hold anything: paths, addresses, other people's names.
+    """
+    if failure is None or (failure.reason, failure.type) not in _MEANT_FOR_USERS:
+        return None
+    return failure.message
 
 
 def _readable(data: bytes | None) -> Any:

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jobsworth import CurrentJob, Jobsworth, Queue, Retry
+from jobsworth import CurrentJob, GiveUp, Jobsworth, Queue, Retry
 from jobsworth.web import Level, Request, Site, Visitor
 
 SECRET = "a secret of the browser tests"
@@ -47,7 +47,7 @@ def make_jobs(folder: Path) -> Jobsworth:
                     case ["stubborn"]:
                         stubborn = True
                     case ["fail", *words]:
-                        raise ValueError(" ".join(words))
+                        raise GiveUp(" ".join(words))
                     case ["end"]:
                         return job.id
             done = len(lines)
@@ -117,8 +117,9 @@ class Counter:
 class AsgiApp:
     """The app under ASGI: the site under /background, numbers under /streams, pages elsewhere."""
 
-    def __init__(self, folder: Path) -> None:
-        self._streams = Counter(Site(make_jobs(folder), authorize=who).asgi)
+    def __init__(self, folder: Path, port: int) -> None:
+        site = Site(make_jobs(folder), authorize=who, origins=[f"http://127.0.0.1:{port}"])
+        self._streams = Counter(site.asgi)
         self._pages = Pages(folder)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -147,7 +148,7 @@ async def _read(receive: Any) -> bytes:
 def serve_asgi(folder: Path, port: int) -> None:
     import uvicorn
 
-    uvicorn.run(AsgiApp(folder), host="127.0.0.1", port=port, log_level="info", timeout_graceful_shutdown=1)
+    uvicorn.run(AsgiApp(folder, port), host="127.0.0.1", port=port, log_level="info", timeout_graceful_shutdown=1)
 
 
 def serve_wsgi(folder: Path, port: int) -> None:

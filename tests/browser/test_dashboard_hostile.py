@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from floor import Floor, Operator, is_live
 from playwright.sync_api import Page, expect
 from stage import Stage
 
-from jobsworth.engine import Pulse, Want, WorkerCard
+from jobsworth.engine import Pulse, Want, Where, WorkerCard
 from jobsworth.job import Attempt, Claim, Failure, Job, NewJob, Progress, State
 from undertaker import Undertaker
 
@@ -46,9 +47,19 @@ def text(number: int, field: int) -> str:
     return PAYLOADS[(number + 29 * field) % len(PAYLOADS)]
 
 
-def a_hostile_job(number: int) -> Job:
+# The fields of a hostile job by what they are, in the order in which a_hostile_job() fills them in.
+TYPE, SAID, REASON, FILE, FUNCTION, LINE = range(6)
+VALUE = (6, 7, 8, 9, 10)
+QUEUE, TASK, KEY, OWNER, LABEL, TAG, OTHER_TAG, META_KEY, META, WORKER, PROGRESS, CANCELLED, ONCE, OUTCOME = range(
+    11, 25
+)
+SHOWN = (TYPE, SAID, REASON, FILE, FUNCTION, QUEUE, TASK, KEY, OWNER, LABEL, TAG, OTHER_TAG, WORKER, CANCELLED, ONCE)
+SHOWN_AS_JSON = (*VALUE, META_KEY, META)
+
+
+def a_hostile_job(number: int, state: State | None = None) -> Job:
     """One whose every word is a payload."""
-    state, now = STATES[number % len(STATES)], time.time() - number
+    state, now = state or STATES[number % len(STATES)], time.time() - number
     field = iter(range(100))
 
     def bad() -> str:
@@ -95,18 +106,29 @@ def look(page: Page, place: str, selector: str) -> None:
     expect(page.locator(selector).first).to_be_visible()
 
 
-def shows(page: Page, payload: str) -> bool:
-    """Whether the page shows a text as text. Spaces and signs without a width are the browser's own business."""
+def shows(page: Page, payloads: list[str]) -> None:
+    """The page shows each as text. Spaces and signs without a width are the browser's own business."""
     bare = "(text) => text.replace(/[\\s\\u2028\\ufeff\\u0001-\\u0008]/g, '')"
-    return page.evaluate(f"(payload) => ({bare})(document.body.textContent).includes(({bare})(payload))", payload)
+    missing = (
+        f"(payloads) => {{ const bare = {bare}, all = bare(document.body.textContent);"
+        " return payloads.filter((payload) => !all.includes(bare(payload))) }"
+    )
+    assert page.evaluate(missing, payloads) == []
+
+
+def texts(number: int, *fields: int) -> list[str]:
+    return [text(number, field) for field in fields]
 
 
 def test_lists_show_them_as_text(visit: Page) -> None:
     for beyond in range(0, len(PAYLOADS), 50):
         newest = len(PAYLOADS) - 1 - beyond
+        shown: list[str] = []
         look(visit, f"#/jobs?beyond={beyond}", f"[data-row=hostile{newest:05d}]")
-        for number in range(newest, newest - 50, -5):
-            assert shows(visit, text(number, 15)), text(number, 15)  # its label
+        for number in range(newest, newest - 50, -1):
+            failed = STATES[number % len(STATES)] is State.FAILED
+            shown += texts(number, TASK, OWNER, LABEL, TAG, OTHER_TAG, *((TYPE, SAID) if failed else ()))
+        shows(visit, shown)
 
 
 def test_every_job_shows_them_as_text(visit: Page) -> None:
@@ -114,16 +136,16 @@ def test_every_job_shows_them_as_text(visit: Page) -> None:
         jobs = [f"hostile{each:05d}" for each in range(number + 40 - STEP, number - 1, -STEP)]
         assert visit.evaluate(WALK, jobs) == len(jobs)
         expect(visit.get_by_role("heading", name="Why it was given up")).to_be_visible()
-        for field in (0, 1, 2, 11, 12, 13, 14, 15, 16, 17, 20, 22):
-            assert shows(visit, text(number, field)), text(number, field)
+        as_json = [msgspec.json.encode(each).decode()[1:-1] for each in texts(number, *SHOWN_AS_JSON)]
+        shows(visit, texts(number, *SHOWN) + as_json)
 
 
 def test_queues_dead_letters_and_completions_show_them_as_text(visit: Page) -> None:
     look(visit, "#/queues", "[data-row]")
     expect(visit.locator("[data-row]")).to_have_count(len(PAYLOADS), timeout=10_000)
-    look(visit, "#/dead", ".group")
-    for summary in visit.locator(".group summary").all()[:20]:
-        summary.click()
+    for number in range(0, len(PAYLOADS), 50):
+        look(visit, f"#/queues/{quote(text(number, QUEUE), safe='')}", "h1")
+        shows(visit, texts(number, QUEUE))
     look(visit, "#/", ".alerts li")
     look(visit, "#/jobs", "[data-row]")
     box = visit.get_by_role("combobox", name="Filter")
@@ -134,6 +156,22 @@ def test_queues_dead_letters_and_completions_show_them_as_text(visit: Page) -> N
     box.fill(PAYLOADS[0])
     visit.keyboard.press("Enter")
     expect(visit.get_by_text("jobs match").or_(visit.get_by_text("job matches")).first).to_be_visible()
+
+
+def test_dead_letters_and_their_groups_show_them_as_text(visit: Page, hostile_floor: Floor) -> None:
+    """Each payload in each word of a group: its task, queue, reason, kind of error, message and place."""
+    living = [number for number in range(len(PAYLOADS)) if STATES[number % len(STATES)] is not State.FAILED]
+    jobs = [msgspec.structs.replace(a_hostile_job(number, State.FAILED), id=f"dead{number:05d}") for number in living]
+    call = hostile_floor.jobs.bridge.call
+    call(lambda engine: engine.adopt(jobs))
+    shown: list[str] = []
+    look(visit, "#/dead", ".group")
+    expect(visit.locator(".group")).to_have_count(len(PAYLOADS))
+    visit.evaluate("document.querySelectorAll('.group summary').forEach((it) => it.click())")
+    for number in range(len(PAYLOADS)):
+        shown += texts(number, TASK, QUEUE, REASON, TYPE, SAID, FILE, FUNCTION)
+    shows(visit, shown)
+    call(lambda engine: engine.delete(Where(ids=tuple(job.id for job in jobs), limit=None)))
 
 
 def test_the_stream_is_not_cut_by_a_text_that_ends_lines_elsewhere(visit: Page) -> None:
@@ -162,14 +200,20 @@ def test_workers_and_what_jobs_say_while_they_run_is_text(visit: Page, hostile_f
     for begin in range(0, len(PAYLOADS), RUNNING):
         said = PAYLOADS[begin : begin + RUNNING]
         pulses = [Pulse(claim.lease, Progress(1, 2, 50, each)) for claim, each in zip(claims, said, strict=True)]
-        card = WorkerCard(
-            id=PAYLOADS[begin], host=PAYLOADS[begin + 1], version=PAYLOADS[begin + 2],
-            queues={PAYLOADS[begin + 3]: 3}, tasks=(PAYLOADS[begin + 4],),
-        )  # fmt: skip
-        call(lambda engine, card=card, pulses=pulses: engine.pulse(card, pulses, lease=3_600))
+        for number in range(begin, begin + RUNNING):
+            card = WorkerCard(
+                id=text(number, 0), host=text(number, 1), version=text(number, 2), queues={text(number, 3): 3},
+                tasks=(text(number, 4),),
+            )  # fmt: skip
+            call(lambda engine, card=card, pulses=pulses: engine.pulse(card, pulses, lease=3_600))
+            pulses = []
         visit.wait_for_function(
             "(last) => [...document.querySelectorAll('td.says')].some((it) => it.textContent.includes(last))",
             arg=said[-1].strip()[:8],
         )
+    shown: list[str] = []
     look(visit, "#/workers", "[data-row]")
-    expect(visit.locator("[data-row]")).to_have_count(len(PAYLOADS) // RUNNING)
+    expect(visit.locator("[data-row]")).to_have_count(len(PAYLOADS))
+    for number in range(len(PAYLOADS)):
+        shown += texts(number, 1, 2, 3)  # its id is shown where it has no host; its tasks are counted
+    shows(visit, shown)

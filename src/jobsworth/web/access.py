@@ -10,6 +10,8 @@ import base64
 import hashlib
 import hmac
 import ipaddress
+import re
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection
 from enum import IntEnum
 from typing import Any
@@ -23,11 +25,14 @@ from jobsworth.job import Job
 from jobsworth.tokens import Tokens
 
 from .message import Request
+from .refusal import NoSuchPage, NotAllowed, NotSignedIn
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 SHORTEST_PASSWORD = 8  # characters
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 _MOST_TOKENS = 100  # in one header
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://([a-z0-9_\-]+(\.[a-z0-9_\-]+)*|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+_USUAL_PORT = defaultdict(lambda: ":", {"https": ":443", "http:": ":80"})
 
 
 class Level(IntEnum):
@@ -88,6 +93,20 @@ class Visitor(msgspec.Struct, frozen=True):
     def called(self) -> str:
         """What the log calls them."""
         return self.name or self.owner or ("a token" if self.level is Level.NONE else self.level.name.lower())
+
+
+def admit(level: Level, visitor: Visitor) -> None:
+    """Raise unless a visitor's level is enough. Whether they may see the object comes later."""
+    if visitor.level >= level or (level <= Level.USER and visitor.jobs):
+        return
+    if visitor.level is Level.NONE:
+        raise NotSignedIn("sign in first")
+    if visitor.level < Level.READ:  # operators' addresses do not exist for users
+        raise NoSuchPage("there is nothing here")
+    raise NotAllowed(
+        f"this needs the level {level.name.lower()}; yours is {visitor.level.name.lower()}",
+        hint="ask whoever looks after this site",
+    )
 
 
 Decision = Visitor | Level | None
@@ -185,6 +204,20 @@ def same_site(request: Request, origins: Collection[str] = ()) -> bool:
         return fetched in ("same-origin", "none")
     # The scheme may differ behind a proxy that ends TLS; the host does not.
     return origin is None or (origin != "null" and _place(origin) == request.headers.get("host", "").lower())
+
+
+def checked_origins(origins: Collection[str]) -> frozenset[str]:
+    """Origins as browsers send them. Raises BadOption (E105) for what no browser would ever send."""
+    if isinstance(origins, str):
+        raise BadOption("origins is a list of origins, not one text")
+    for each in origins:
+        given: Any = each  # a person may have written anything
+        if not (isinstance(given, str) and _ORIGIN.fullmatch(given) and not given.endswith(_USUAL_PORT[given[:5]])):
+            raise BadOption(
+                f"{each!r} is no origin as browsers send it",
+                hint="https://app.example or http://127.0.0.1:8000: no path, no slash, in lower case, no usual port",
+            )
+    return frozenset(origins)
 
 
 def _place(origin: str) -> str | None:

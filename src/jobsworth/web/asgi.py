@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from .asking import OnLoop
 from .message import MAX_BODY, Request, Response, Stream
+from .sockets import LineCut
 
 if TYPE_CHECKING:
     from .site import Site
 
+_CLOSE_WITHIN = 2.0  # seconds for a reader to take our goodbye
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -24,6 +26,7 @@ class Asgi:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._ask = OnLoop(site.jobs.bridge, site.engine_answered)
+        self._sockets: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -32,18 +35,13 @@ class Asgi:
             case "lifespan":
                 await _lifespan(receive, send)
             case "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 1008})
+                await self._socket(scope, receive, send)
             case kind:
                 raise ValueError(f"this is no ASGI scope we know: {kind!r}")
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = headers_of(scope)
-        request = Request(
-            method=scope["method"], path=path_of(scope), query_text=scope.get("query_string", b"").decode("latin-1"),
-            headers=headers, body=await _body(headers, receive), prefix=scope.get("root_path", ""),
-            client=(scope.get("client") or (None,))[0], raw=scope, ask=self._ask, streams=True,
-        )  # fmt: skip
+        request = self._request(scope)
+        request.body = await _body(request.headers, receive)
         response = await self._site.answer(request)
         if isinstance(response.body, bytes):
             await _send_whole(request, response, response.body, send)
@@ -57,6 +55,60 @@ class Asgi:
             await _send_stream(response.body, receive, send)
         except Exception as exc:  # noqa: BLE001 (told; the connection breaks, and whoever reads it comes again)
             self._site.tell_fault(request, exc)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # that somebody connects, which we know
+        found = await self._site.connect(self._request(scope))
+        if isinstance(found, Response):
+            await _refuse(scope, found, send)
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._sockets.add(task)
+        try:
+            await send({"type": "websocket.accept"})
+            close = await found.run(_Line(receive, send))
+            if close is not None:
+                async with asyncio.timeout(_CLOSE_WITHIN):
+                    await send({"type": "websocket.close", "code": close.code, "reason": close.reason})
+        except (OSError, TimeoutError):
+            pass  # it has gone, or does not read: there is nobody to tell
+        finally:
+            found.close()
+            self._sockets.discard(task)
+
+    async def idle(self, within: float) -> None:
+        """Until every socket has been closed, at most so many seconds. In the loop that serves them."""
+        if self._sockets:
+            await asyncio.wait(self._sockets, timeout=within)
+
+    def _request(self, scope: Scope) -> Request:
+        return Request(
+            method=scope.get("method", "GET"), path=path_of(scope), headers=headers_of(scope),
+            query_text=scope.get("query_string", b"").decode("latin-1"), prefix=scope.get("root_path", ""),
+            scheme=scope.get("scheme", "http"), client=(scope.get("client") or (None,))[0], raw=scope, ask=self._ask,
+            streams=True,
+        )  # fmt: skip
+
+
+class _Line:
+    """A connection to a browser, as a socket needs it."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+
+    async def hear(self) -> str | bytes | None:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        text: str | None = message.get("text")
+        return bytes(message["bytes"]) if text is None else text
+
+    async def say(self, text: str) -> None:
+        try:
+            await self._send({"type": "websocket.send", "text": text})
+        except OSError as exc:
+            raise LineCut from exc
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -77,7 +129,7 @@ def path_of(scope: Scope) -> str:
     return path
 
 
-async def _body(headers: dict[str, str], receive: Receive) -> bytes | None:
+async def _body(headers: Mapping[str, str], receive: Receive) -> bytes | None:
     """The whole body; None if it is too large, of which no more than that is read."""
     announced = headers.get("content-length", "0")
     if announced.isdecimal() and int(announced[:20]) > MAX_BODY:
@@ -95,9 +147,21 @@ async def _body(headers: dict[str, str], receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-async def _start(response: Response, send: Send) -> None:
+async def _refuse(scope: Scope, response: Response, send: Send) -> None:
+    """Refuse a socket before it is one: with the answer, where the host can send it, else with its own 403."""
+    assert isinstance(response.body, bytes)
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        response.headers["content-length"] = str(len(response.body))
+        await _start(response, send, "websocket.http.response.start")
+        await send({"type": "websocket.http.response.body", "body": response.body})
+        await asyncio.sleep(0)  # uvicorn writes down an error for who returns before the connection has ended
+    else:
+        await send({"type": "websocket.close", "code": 1008})
+
+
+async def _start(response: Response, send: Send, kind: str = "http.response.start") -> None:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": kind, "status": response.status, "headers": headers})
 
 
 async def _send_whole(request: Request, response: Response, body: bytes, send: Send) -> None:

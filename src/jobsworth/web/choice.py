@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import Annotated, Any
 
 import msgspec
@@ -89,14 +90,29 @@ async def count(engine: Engine, visitor: Visitor, where: Where) -> int:
     return sum([await engine.count(part) for part in _parts(visitor, where)])
 
 
-async def move(engine: Engine, visitor: Visitor, where: Where, how: Move) -> list[JobId]:
-    """Move those of them that the visitor may see."""
-    return [job_id for part in _parts(visitor, where) for job_id in await engine.move(part, how)]
+async def move(engine: Engine, visitor: Visitor, where: Where, hows: Sequence[Move], most: int) -> list[JobId]:
+    """Move those of them that the visitor may see, at most so many. What is the oldest comes first.
+
+    Whoever was told of `most` jobs was told of these: what has come to match since is younger, for the most part.
+    """
+    moved: list[JobId] = []
+    for part, how in product(_parts(visitor, where), hows):
+        if (left := most - len(moved)) > 0:
+            moved += await engine.move(_oldest(part, left), how)
+    return moved
 
 
-async def delete(engine: Engine, visitor: Visitor, where: Where) -> int:
-    """Delete those of them that the visitor may see."""
-    return sum([await engine.delete(part) for part in _parts(visitor, where)])
+async def delete(engine: Engine, visitor: Visitor, where: Where, most: int) -> int:
+    """Delete those of them that the visitor may see, at most so many, as in move()."""
+    gone = 0
+    for part in _parts(visitor, where):
+        if gone < most:
+            gone += await engine.delete(_oldest(part, most - gone))
+    return gone
+
+
+def _oldest(where: Where, number: int) -> Where:
+    return msgspec.structs.replace(where, newest_first=False, limit=number)
 
 
 def _parts(visitor: Visitor, where: Where) -> list[Where]:

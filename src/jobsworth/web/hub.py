@@ -22,7 +22,7 @@ import msgspec
 from jobsworth.engine import Engine, Where
 from jobsworth.errors import EngineError
 from jobsworth.job import FINAL, LIVE, Job
-from jobsworth.snapshot import error_line, progress_part
+from jobsworth.snapshot import error_line, progress_part, said_to_users
 from jobsworth.statistics import Eta
 
 from .forecast import Forecast, part, renews
@@ -97,6 +97,13 @@ class Hub:
             self._fresh.discard(box)
             if not self._boxes:
                 self._rung.set()
+
+    def look_again(self, box: Mailbox, *, anew: bool = False) -> None:
+        """This onlooker looks at other things than before. anew: at the store as a whole, and knows nothing of it."""
+        if anew:
+            with self._lock:
+                self._fresh |= {box} & self._boxes
+        self._rung.set()
 
     def stop(self) -> None:
         """Look for nobody any longer; returns when the thread has ended."""
@@ -173,9 +180,12 @@ class Hub:
         seen: set[str] = set()
         for job, owned in found:
             seen.add(job.id)
-            event = self._event(job, anew=bool(fresh))
-            onlookers = by_owner.get(job.owner or "", ()) if owned else by_job.get(job.id, ())
-            woken += [box for box in onlookers if (box.queues is None or job.queue in box.queues) and box.put(event)]
+            told = self._told(job, anew=bool(fresh))
+            for box in by_owner.get(job.owner or "", ()) if owned else by_job.get(job.id, ()):
+                serves = box.queues is None or job.queue in box.queues
+                # Who names a job may see it, whichever queue it is in: that was judged when they asked.
+                if (serves or not owned) and box.put(told.operators if box.details and serves else told.users):
+                    woken.append(box)
         for job_id in by_job.keys() - seen:
             event = gone(job_id)
             woken += [box for box in by_job[job_id] if box.put(event)]
@@ -199,14 +209,16 @@ class Hub:
 
         return self._bridge.call(find)
 
-    def _event(self, job: Job, *, anew: bool) -> Event:
+    def _told(self, job: Job, *, anew: bool) -> _Told:
         """What is told of a job. anew: there are some whom nothing has been told yet."""
         known, now = self._known.get(job.id), time.monotonic()
         if known is None or known.version != job.version or (anew and now >= known.good_until):
             eta = self._eta(job)
-            known = _Told(job.version, changed(job, eta), math.inf if eta is None else now + ETA_AGE)
+            users = changed(job, eta)
+            operators = users if job.failure is None else changed(job, eta, details=True)
+            known = _Told(job.version, users, operators, math.inf if eta is None else now + ETA_AGE)
             self._known[job.id] = known
-        return known.event
+        return known
 
     def _eta(self, job: Job) -> Eta | None:
         if not renews(job):
@@ -242,23 +254,34 @@ class Hub:
 
 class _Told(NamedTuple):
     version: int
-    event: Event
+    users: Event
+    operators: Event
     good_until: float  # a moment of time.monotonic()
 
 
-def changed(job: Job, eta: Eta | None = None) -> Event:
-    """What onlookers are told of a job: never its arguments or its result."""
+def changed(job: Job, eta: Eta | None = None, *, details: bool = False) -> Event:
+    """What onlookers are told of a job: never its arguments or its result. details: exceptions too, for operators."""
     told: dict[str, Any] = {
         "job_id": job.id, "queue": job.queue, "status": job.state.value, "progress": progress_part(job.progress),
         "version": job.version,
     }  # fmt: skip
     if job.progress is not None and job.progress.message is not None:
         told["message"] = job.progress.message
-    if job.failure is not None:
-        told["error"] = error_line(job.failure)
+    error = error_line(job.failure) if details else said_to_users(job.failure)
+    if error:
+        told["error"] = error
     if eta is not None:
         told["eta"] = part(eta)
-    return Event("job.changed", msgspec.json.encode(told), job.id, job.version, final=job.state in FINAL)
+    return Event("job.changed", _on_one_line(told), job.id, job.version, final=job.state in FINAL)
+
+
+def _on_one_line(told: dict[str, Any]) -> bytes:
+    """As JSON in which nothing ends a line for anybody, for there are readers to whom more than \\n does that."""
+    data = msgspec.json.encode(told)
+    if not data.isascii():
+        for sign in ("\x85", "\u2028", "\u2029"):
+            data = data.replace(sign.encode(), f"\\u{ord(sign):04x}".encode())
+    return data
 
 
 def _wake(boxes: Iterable[Mailbox]) -> None:

@@ -100,7 +100,7 @@ async def discard(site: Site, request: Request) -> Response:
 
     async def drop(engine: Engine) -> int:
         await expected(engine, request, where, data.expect)
-        return await choice.delete(engine, request.visitor, where)
+        return await choice.delete(engine, request.visitor, where, data.expect)
 
     number = await request.ask.call(drop)
     site.audit(request, "discard", _said(data), number)
@@ -110,12 +110,12 @@ async def discard(site: Site, request: Request) -> Response:
 async def _redrive(engine: Engine, request: Request, where: Where, data: Redrive) -> list[str]:
     await expected(engine, request, where, data.expect)
     if data.rate is None:
-        return await choice.move(engine, request.visitor, where, REDRIVE)
+        return await choice.move(engine, request.visitor, where, [REDRIVE], data.expect)
     if data.expect > MOST_IDS:
         raise BadRequest(f"a rate is for {MOST_IDS} dead letters at most")
     every = msgspec.structs.replace(where, limit=MOST_IDS)
     oldest_first = [job.id for job in reversed(await choice.find(engine, request.visitor, every))]
-    return await redrive_slowly(engine, oldest_first, data.rate)
+    return await redrive_slowly(engine, oldest_first[: data.expect], data.rate)
 
 
 def _groups(jobs: list[Job]) -> list[Group]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,7 @@ from jobsworth.errors import BadName, JobNotFound
 from jobsworth.job import FINAL, Job
 from jobsworth.naming import checked
 
-from .access import Level
+from .access import Level, Visitor
 from .mailbox import Event, Mailbox, gone
 from .message import Request, Response
 from .refusal import BadRequest, CannotStream, NoSuchPage
@@ -94,35 +94,72 @@ async def job_events(site: Site, request: Request) -> Response:
     """The events of the job that the path names, from what the browser knows on, until it has ended."""
     job, known = request.job, last_known(request)
     over = known is not None and job.state in FINAL and job.version <= known
-    box = Mailbox([job.id], since={} if known is None else {job.id: known}, loop=_loop(request))
+    box = Mailbox(
+        [job.id], since={} if known is None else {job.id: known}, loop=_loop(request),
+        details=request.visitor.may_see(job, Level.READ),
+    )  # fmt: skip
     return Response(200, dict(_HEADERS), Feed(site.hub, box, job.id, over=over))
 
 
 async def events(site: Site, request: Request) -> Response:
     """The events of several jobs, of an owner's, or of the store as a whole, whatever this visitor may see of it."""
-    ids, visitor = list(dict.fromkeys(filter(None, request.query.jobs.split(",")))), request.visitor
-    owner = request.query.owner or (visitor.owner if not ids and visitor.level is Level.USER else None)
+    query, visitor = request.query, request.visitor
+    wish = Wish(tuple(dict.fromkeys(filter(None, query.jobs.split(",")))), query.owner, stats=query.stats)
+    seen = await granted(request, visitor, wish)
+    box = box_for(visitor, loop=_loop(request))
+    box.watch(seen.ids, seen.owner, everything=seen.everything)
+    for job_id in seen.hidden:
+        box.put(gone(job_id))
+    return Response(200, dict(_HEADERS), Feed(site.hub, box))
+
+
+class Wish(NamedTuple):
+    """What somebody would like to watch."""
+
+    ids: tuple[str, ...]
+    owner: str | None = None
+    stats: bool = False
+
+
+class Granted(NamedTuple):
+    """What of it they are let watch. hidden: ids of jobs that are not there, or not theirs."""
+
+    ids: frozenset[str]
+    hidden: frozenset[str]
+    owner: str | None
+    everything: bool
+
+
+async def granted(request: Request, visitor: Visitor, wish: Wish) -> Granted:
+    """What this visitor may watch of what they wish for. Raises BadRequest, JobNotFound or NoSuchPage.
+
+    Without a wish that is all of an owner's jobs for users, and the queues in numbers for operators.
+    """
+    ids = wish.ids
+    owner = wish.owner or (visitor.owner if not ids and visitor.level is Level.USER else None)
     if len(ids) > MOST_JOBS:
-        raise BadRequest(f"at most {MOST_JOBS} jobs in one stream", hint="watch an owner's jobs with ?owner=")
+        raise BadRequest(f"at most {MOST_JOBS} jobs in one stream", hint="watch an owner's jobs by the owner")
     if owner is not None and visitor.level < Level.READ and owner != visitor.owner:
         raise JobNotFound("not theirs")
-    everything = (not ids and owner is None) or request.query.stats
+    everything = (not ids and owner is None) or wish.stats
     if everything and visitor.level < Level.READ:
         if ids or owner is not None:
             raise NoSuchPage("the queues in numbers are for operators")
-        raise BadRequest("which jobs?", hint="?jobs=ID,ID or ?owner=OWNER")
-    visible = [job.id for job in await _found(request, ids) if visitor.may_see(job, Level.USER)]
-    queues = None if visitor.queues is None else frozenset(visitor.queues)
-    box = Mailbox(visible, owner, everything=everything, queues=queues, loop=_loop(request))
-    for job_id in set(ids) - set(visible):
-        box.put(gone(job_id))
-    return Response(200, dict(_HEADERS), Feed(site.hub, box))
+        raise BadRequest("which jobs?", hint="name their ids, or their owner")
+    visible = frozenset(job.id for job in await _found(request, ids) if visitor.may_see(job, Level.USER))
+    return Granted(visible, frozenset(ids) - visible, owner, everything)
 
 
 async def _found(request: Request, ids: Sequence[str]) -> list[Job]:
     """Those that there are. An id that no job can have is that of no job: one page's mistake ends no stream of all."""
     where = Where(ids=tuple(filter(_can_be, ids)), limit=None)
     return await request.ask.call(lambda engine: engine.find(where)) if where.ids else []
+
+
+def box_for(visitor: Visitor, loop: asyncio.AbstractEventLoop) -> Mailbox:
+    """A mailbox in which they find what is for them."""
+    queues = None if visitor.queues is None else frozenset(visitor.queues)
+    return Mailbox(queues=queues, details=visitor.level >= Level.READ, loop=loop)
 
 
 def _can_be(job_id: str) -> bool:

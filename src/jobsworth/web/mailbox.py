@@ -46,6 +46,7 @@ class Mailbox:
 
     ids, owner, everything: what they look at: these jobs, or all jobs of an owner, or the store as a whole.
     queues: only jobs of these; None: of all.
+    details: they are told of exceptions, too: operators are (of their queues).
     since:  versions they know already, by job. Only newer ones are put in.
     loop:   of the coroutine that reads; None: a thread does.
     """
@@ -57,6 +58,7 @@ class Mailbox:
         *,
         everything: bool = False,
         queues: frozenset[str] | None = None,
+        details: bool = False,
         since: dict[str, int] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
@@ -64,6 +66,7 @@ class Mailbox:
         self.owner = owner
         self.everything = everything
         self.queues = queues
+        self.details = details
         self.loop = loop
         self.closed = False
         self._lock = threading.Lock()
@@ -87,6 +90,24 @@ class Mailbox:
                 return True
             self._unread[key] = event
         return True
+
+    def watch(self, ids: Collection[str], owner: str | None = None, *, everything: bool = False) -> None:
+        """Look at these, too. How they stand is told anew, also of those that were looked at already."""
+        with self._lock:
+            for job_id in ids:
+                self._known.pop(job_id, None)
+            self.ids |= frozenset(ids)
+            self.owner = owner or self.owner
+            self.everything = everything or self.everything
+
+    def unwatch(self, ids: Collection[str]) -> None:
+        """Look at these no longer, unless they are the owner's."""
+        with self._lock:
+            self.ids -= frozenset(ids)
+            if self.owner is None:
+                for job_id in ids:
+                    self._known.pop(job_id, None)
+                    self._unread.pop(job_id, None)
 
     def take(self) -> list[Event]:
         """All that is unread, oldest first; RESYNC alone after too much was: what follows comes with the next look."""
@@ -115,7 +136,11 @@ class Mailbox:
         Nothing is done where it was all taken meanwhile: that would look like a long silence that has ended.
         """
         if self._unread or self._resync or self.closed:
-            self._flag.set()
+            self.call()
+
+    def call(self) -> None:
+        """Let them come back for something else that they have to tell."""
+        self._flag.set()
 
     async def wait(self, seconds: float) -> bool:
         """Until something is unread, at most so long; in the reader's loop."""

@@ -41,10 +41,12 @@ _REFUSALS = {
     409: "The job is not in a state for that, or the count has changed.",
     413: "The body or the arguments are too large.",
     415: "The body is not JSON.",
+    426: "This is a WebSocket, and was asked for as a page.",
     429: "Too many streams at once: try again later, or ask now and then instead.",
     501: "This host, or this installation, cannot do that.",
     503: "The place where jobs live does not answer, or is full.",
 }
+_SWITCHED = {"description": "From here on it is a WebSocket."}
 _ABOUT_LEVELS = {
     Level.NONE: "For everybody.",
     Level.USER: "For whoever a token or the app's `authorize` says may see this job.",
@@ -139,7 +141,7 @@ def _responses(route: Route, known: dict[str, Any]) -> dict[str, Any]:
     statuses = {400, 404, 503} if route.level is Level.NONE else {400, 401, 403, 404, 503}
     statuses |= {409, 413, 415} if route.method not in SAFE else set()
     statuses |= set(route.refuses)
-    responses = {str(status): good for status in route.gives}
+    responses = {str(status): _SWITCHED if status == 101 else good for status in route.gives}
     responses |= {str(status): {"description": _REFUSALS[status], **refused} for status in sorted(statuses)
                   if status not in route.gives}  # fmt: skip
     responses["500"] = {"description": "A mistake of ours.", "content": {JSON: {"schema": known[repr(Broken)]}}}

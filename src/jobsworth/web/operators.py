@@ -92,7 +92,8 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Bulk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An action on many jobs: these ids, or all that match a filter. Those in a state it cannot change do not count.
 
-    expect: how many the person was told it would be; if it is another number by now, nothing is done.
+    expect: how many the person was told it would be; if it is another number by now, nothing is done. Between looking
+            and changing jobs may come and go: never more than so many are changed, and only such as match then.
     """
 
     action: Literal["cancel", "retry", "delete"]
@@ -219,19 +220,19 @@ async def _act(engine: Engine, request: Request, data: Bulk) -> Changed:
         case "cancel":
             where = meant(data.ids, data.where, tuple(LIVE))
             await expected(engine, request, where, data.expect)
-            return _changed(await choice.move(engine, request.visitor, where, cancelling(data.reason)))
+            how = [cancelling(data.reason)]
+            return _changed(await choice.move(engine, request.visitor, where, how, data.expect))
         case "retry":
             # What is merely finished is not tried again, nor what waits anyway, unless somebody says just that.
             said = data.ids is not None or (data.where is not None and bool(data.where.state))
             states = (*FINAL, State.SCHEDULED) if said else (State.FAILED, State.CANCELLED)
             where = meant(data.ids, data.where, states)
             await expected(engine, request, where, data.expect)
-            moved = [await choice.move(engine, request.visitor, where, how) for how in (REDRIVE, RUN_NOW)]
-            return _changed([job_id for each in moved for job_id in each])
+            return _changed(await choice.move(engine, request.visitor, where, [REDRIVE, RUN_NOW], data.expect))
         case "delete":
             where = meant(data.ids, data.where, (*FINAL, State.SCHEDULED, State.QUEUED))
             await expected(engine, request, where, data.expect)
-            return Changed(await choice.delete(engine, request.visitor, where))
+            return Changed(await choice.delete(engine, request.visitor, where, data.expect))
 
 
 def meant(ids: Sequence[JobId] | None, chosen: Chosen | None, states: Sequence[State]) -> Where:

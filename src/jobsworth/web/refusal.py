@@ -12,7 +12,8 @@
         ├── NotJson                    E608  415
         ├── BadRequest                 E609  400
         ├── TooManyStreams             E610  429
-        └── CannotStream               E611  501
+        ├── CannotStream               E611  501
+        └── UpgradeRequired            E612  426
 
 An answer never shows a traceback or where things are on this machine: what is nobody's business goes to the log.
 """
@@ -115,6 +116,12 @@ class CannotStream(RequestRefused):
     """This host gives whole answers only: ask with ?since= instead."""
 
     code, status = "E611", 501
+
+
+class UpgradeRequired(RequestRefused):
+    """There is a WebSocket at this address, and it was asked for as a page."""
+
+    code, status = "E612", 426
 
 
 NO_JOB = JobNotFound("Job not found", hint="it may have been removed after its queue's `keep`, or not be yours")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from jobsworth.why import Why
 
-from . import floor, flows, letters, live, monitors, operators, pages, past, shown, users
+from . import floor, flows, letters, live, monitors, operators, pages, past, shown, sockets, users
 from .access import Level
 from .choice import Page
 from .live import EVENTS
@@ -26,6 +26,9 @@ USERS = (
     Route("GET", "/events", USER, live.events,
           "The changes of several jobs, of an owner's, or of the store as a whole.", query=live.Watched, kind=EVENTS,
           refuses=(429, 501)),
+    Route("GET", "/ws", USER, sockets.plain,
+          "A WebSocket for the same: say {watch, unwatch, tokens, owner, stats}, hear the events.", gives=(101,),
+          refuses=(426, 429, 501), socket=True),
     Route("POST", "/jobs/{id}/cancel", USER, users.cancel, "Ask a job to stop.", data=users.Cancel,
           answer=users.Snapshot),
 )  # fmt: skip

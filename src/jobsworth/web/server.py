@@ -17,6 +17,7 @@ from jobsworth.errors import BadOption, ExtraMissing, OpenToAll
 
 from .access import Authorize, BasicAuth, Decision, Level, is_loopback, local_operator
 from .message import Request
+from .sockets import LONGEST_MESSAGE
 
 if TYPE_CHECKING:
     from .site import Site
@@ -110,15 +111,17 @@ def _server(site: Site) -> Any:
         ) from exc
 
     class Server(uvicorn.Server):
-        """Ends its streams first, so that nobody waits for those who only look on."""
+        """Ends its streams and sockets first, so that nobody waits for those who only look on."""
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             await asyncio.to_thread(site.close)
+            await site.asgi.idle(_STOP_WITHIN)
             await super().shutdown(sockets)
 
     # No proxy headers: who is local is told by the connection. No access log: pages ask every few seconds.
     config = uvicorn.Config(
         site.asgi, log_config=None, log_level="warning", access_log=False, proxy_headers=False, server_header=False,
-        timeout_graceful_shutdown=_STOP_WITHIN, lifespan="on",
+        timeout_graceful_shutdown=_STOP_WITHIN, lifespan="on", ws_max_size=LONGEST_MESSAGE,
+        ws_per_message_deflate=False,
     )  # fmt: skip
     return Server(config)

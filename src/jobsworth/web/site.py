@@ -23,7 +23,7 @@ from jobsworth.events import EngineBack, EngineLost, Fault, Listener, VisitorAct
 from jobsworth.log import clean, harmless, read_aloud
 from jobsworth.naming import checked
 
-from .access import NOBODY, SAFE, Authorize, Level, Visitor, same_site, tokens_of
+from .access import NOBODY, SAFE, Authorize, Level, Visitor, admit, checked_origins, same_site, tokens_of
 from .asgi import Asgi
 from .forecast import Forecast
 from .hub import Hub
@@ -34,13 +34,12 @@ from .refusal import (
     BodyTooLarge,
     CrossSite,
     NoSuchPage,
-    NotAllowed,
     NotJson,
-    NotSignedIn,
     answer_to,
     unexpected,
 )
 from .routes import TABLE
+from .sockets import Socket
 from .table import Route, Table
 from .wsgi import Wsgi
 
@@ -69,8 +68,9 @@ class Site:
     authorize: who asks? A function from a Request to a Visitor, a Level or None (nobody), sync or async; or one Visitor
                or Level for everybody. There is no default: `local_operator` is for a site that listens on loopback.
     worker:    a worker in this process, of which /livez tells.
-    origins:   other origins whose pages may ask with their users' cookies, as "https://app.example".
-    streams:   onlookers at once, in this process.
+    origins:   other origins whose pages may ask with their users' cookies, as "https://app.example"; and all those,
+               this site's own too, whose pages may open a WebSocket. Without any there is none.
+    streams:   onlookers at once, in this process, sockets included.
     listener:  hears what visitors did and what went wrong; by default they become log lines.
     """
 
@@ -91,17 +91,16 @@ class Site:
                 f"authorize must be a function, a Visitor or a Level, not {authorize!r}",
                 hint="a function from a request to a Visitor, a Level or None; see docs/web.md",
             )
-        if isinstance(origins, str):
-            raise BadOption("origins is a list of origins, not one text")
         self.jobs = jobs
         self.worker = worker
-        self.origins = frozenset(origins)
+        self.origins = checked_origins(origins)
         self.forecast = Forecast()
         self.meter = Meter()
         self.hub = Hub(jobs.bridge, self.forecast, most=streams)
         self._started = time.monotonic()
         self._authorize = authorize
         self._tell = harmless(listener)
+        self.strangers: set[Socket] = set()  # sockets of which nobody knows yet whose they are
         self._lost: float | None = None  # since when the engine does not answer
 
     def __repr__(self) -> str:
@@ -118,18 +117,26 @@ class Site:
         return Wsgi(self)
 
     def close(self) -> None:
-        """End all streams; those who read them come again elsewhere. The site can be used on."""
+        """End all streams and sockets; those who read them come again elsewhere. The site can be used on."""
+        for stranger in list(self.strangers):
+            stranger.stop()
         self.hub.stop()
 
     async def answer(self, request: Request) -> Response:
         """The answer to a request. Raises nothing but what ends the program."""
         try:
-            response = await self._answer(request)
-        except EngineUnavailable as exc:
-            self._engine_lost(exc)
-            response = self._refuse(request, exc)
+            return self._dressed(await self._answer(request))
         except Exception as exc:  # noqa: BLE001 (told to the log under the id that the answer shows)
-            response = self._refuse(request, exc)
+            return self.refuse(request, exc)
+
+    async def connect(self, request: Request) -> Socket | Response:
+        """The visitor's socket, or the answer that refuses it. Whoever gets a socket closes it."""
+        try:
+            return await self._connect(request)
+        except Exception as exc:  # noqa: BLE001 (the same)
+            return self.refuse(request, exc)
+
+    def _dressed(self, response: Response) -> Response:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         if response.status == 401:
@@ -144,15 +151,26 @@ class Site:
     async def _answer(self, request: Request) -> Response:
         route, request.names = self.table.find(request.method, request.path)
         request.visitor = await self._visitor(route, request)
-        _admit(route.level, request.visitor)
+        admit(route.level, request.visitor)
         request.query = _query(route, request)
         request.data = _data(route, request)
-        _admit(route.level_for(request.data), request.visitor)
+        admit(route.level_for(request.data), request.visitor)
         if "id" in request.names:
             request.job = await self._job(route, request)
         if "queue" in request.names:
             await self._check_queue(request)
         return await route.handler(self, request)
+
+    async def _connect(self, request: Request) -> Socket:
+        route, request.names = self.table.find("GET", request.path)
+        if not route.socket or not self.origins:
+            raise NoSuchPage("there is no WebSocket here", hint="Site(origins=[...]) offers one at /ws")
+        # No other header tells whose page it is, and cookies come with a socket whosoever's page opens it.
+        if request.headers.get("origin") not in self.origins:
+            raise CrossSite("no page of this origin may open a socket here", hint="Site(origins=[...]) names those")
+        request.visitor = await self._visitor(route, request)
+        _query(route, request)
+        return Socket(self, request, route.level)
 
     async def _visitor(self, route: Route, request: Request) -> Visitor:
         if route.level is Level.NONE:
@@ -203,11 +221,12 @@ class Site:
         """Tell who did what, to how many jobs."""
         self._tell(VisitorActed(request.visitor.called, verb, what, jobs))
 
-    def _refuse(self, request: Request, error: Exception) -> Response:
+    def refuse(self, request: Request, error: Exception) -> Response:
+        """The answer to what was raised instead of an answer; the log is told of what is ours."""
+        if isinstance(error, EngineUnavailable):
+            self._engine_lost(error)
         said = answer_to(error) if isinstance(error, JobsworthError) else None
-        if said is not None:
-            return said
-        return unexpected(self.tell_fault(request, error))
+        return self._dressed(unexpected(self.tell_fault(request, error)) if said is None else said)
 
     def tell_fault(self, request: Request, error: Exception) -> str:
         """Tell what went wrong; returns the id under which it can be found."""
@@ -226,20 +245,6 @@ class Site:
         if self._lost is not None:
             since, self._lost = self._lost, None
             self._tell(EngineBack(time.monotonic() - since))
-
-
-def _admit(level: Level, visitor: Visitor) -> None:
-    """Raise unless a visitor's level is enough. Whether they may see the object comes later."""
-    if visitor.level >= level or (level <= Level.USER and visitor.jobs):
-        return
-    if visitor.level is Level.NONE:
-        raise NotSignedIn("sign in first")
-    if visitor.level < Level.READ:  # operators' addresses do not exist for users
-        raise NoSuchPage("there is nothing here")
-    raise NotAllowed(
-        f"this needs the level {level.name.lower()}; yours is {visitor.level.name.lower()}",
-        hint="ask whoever looks after this site",
-    )
 
 
 def _query(route: Route, request: Request) -> Any:

@@ -24,6 +24,7 @@ class Route:
     level:       who may ask; `raised` says which actions named in the body need more.
     query, data: Structs of what the query and the body may hold; nothing else is taken.
     answer:      the type of the JSON it gives, for the document; `kind` its media type.
+    socket:      hosts that can make it a WebSocket; whoever asks without one is answered by the handler.
     gives, refuses: the statuses of its answer, and of refusals that not every route has.
     """
 
@@ -39,6 +40,7 @@ class Route:
     gives: tuple[int, ...] = (200,)
     refuses: tuple[int, ...] = ()
     raised: Mapping[str, Level] = field(default_factory=dict)
+    socket: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.level, Level):

@@ -8,7 +8,8 @@ import msgspec
 
 from jobsworth.engine import Engine, Where
 from jobsworth.handle import cancelling, find_one, status_of
-from jobsworth.job import FINAL, Job
+from jobsworth.job import FINAL, Failure, Job
+from jobsworth.snapshot import said_to_users
 
 from .access import Level
 from .forecast import part, renews
@@ -77,12 +78,19 @@ async def cancel(site: Site, request: Request) -> Response:
 
 
 def visible(shown: dict[str, Any], request: Request) -> dict[str, Any]:
-    """A snapshot without what only operators may see: where the code stands, which machine runs it, others' jobs."""
+    """A snapshot without what is for operators: exceptions, where the code stands, who runs it, others' jobs."""
     if request.visitor.may_see(request.job, Level.READ):
         return shown
-    attempts = [{**each, "worker": None, "traceback": None} for each in shown["job"]["attempts"]]
+    job = shown["job"]
+    attempts = [
+        {**each, "worker": None, "traceback": None, "error": _for_users(each["error"])} for each in job["attempts"]
+    ]
     return {
         **shown,
-        "job": {**shown["job"], "attempts": attempts},
+        "job": {**job, "attempts": attempts, "error": _for_users(job["error"])},
         "queue": {**shown["queue"], "active_jobs": []},
     }
+
+
+def _for_users(error: dict[str, Any] | None) -> dict[str, Any] | None:
+    return error and {"type": None, "message": said_to_users(Failure(**error)), "reason": error["reason"]}

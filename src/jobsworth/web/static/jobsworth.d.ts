@@ -36,7 +36,7 @@ export interface JobEvent {
   progress?: Progress;
   /** What the job last said of its progress. */
   message?: string | null;
-  /** In one line; of the last attempt, so a job that is tried again has one too. */
+  /** What the handler gave up with, or why somebody cancelled. Operators are told of every exception. */
   error?: string | null;
   /**
    * When it may be done: `seconds` from the event on, likely between `low` and `high`, going by its own progress or by

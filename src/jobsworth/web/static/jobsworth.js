@@ -117,7 +117,7 @@ async function stream(pass, jobs, token, options) {
   for (let text = "", part; !(part = await reader.read()).done; ) {
     const frames = (text + part.value).split("\n\n");
     text = frames.pop();
-    for (const frame of frames) pass(JSON.parse(frame.split(/^data: /m)[1] ?? "{}")); // {}: alive
+    for (const frame of frames) pass(JSON.parse(frame.split("\ndata: ")[1] ?? "{}")); // {}: alive
   }
 }
 
@@ -128,7 +128,7 @@ async function poll(pass, jobs, token, options) {
       const answer = await ask(`${at(job_id)}/status?since=${version}&wait=${jobs.size > 1 ? 0 : 25}`, token, options);
       const { job } = await answer.json();
       jobs.set(job_id, job.version);
-      pass({ ...job, job_id, error: job.error && `${job.error.type}: ${job.error.message}` });
+      pass({ ...job, job_id, error: job.error?.message });
     } catch (error) {
       if (error.status > 400 && error.status < 405) pass({ job_id, status: "gone" });
       else throw error;
