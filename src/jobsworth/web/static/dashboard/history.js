@@ -9,11 +9,14 @@ import { html, use } from "./ui.js";
 /** Minutes that can be looked back on. */
 export const RANGES = { 60: "1 hour", 360: "6 hours", 1440: "1 day", 10080: "7 days", 43200: "30 days" };
 
+const NAME = /^[\w.:-]{1,128}$/; // nothing was ever counted under another
+
 /** What was counted; asked again every 10 s, for a minute is the least that is counted. @param {Record<string, any>} what @param {string} [path] */
 export function useHistory(what, path = "api/history") {
   use(beat);
   const { offers } = use(me);
-  const there = offers?.includes(`/${path}`);
+  const nameable = [what.queue, what.task].every((name) => !name || NAME.test(name));
+  const there = nameable && offers?.includes(`/${path}`);
   const asked = useAsked(there ? path + query(what) : null, Math.floor(Date.now() / 10_000));
   return { ...asked, missing: Boolean(offers) && !there };
 }
