@@ -54,7 +54,7 @@ function Charts({ history, minutes }) {
     ]} />
     <${Chart} title="Wait for a worker" ...${common} write=${duration} end=${timely} series=${times("wait")} />
     <${Chart} title="Run time" ...${common} write=${duration} end=${timely} series=${times("run")} />
-    ${depths.length > 0 && html`<${Chart} title="Came in and ended, a minute" ...${common} write=${rate} end=${evenly} series=${[
+    ${depths.length > 0 && html`<${Chart} title="In and out, a minute" ...${common} write=${rate} end=${evenly} series=${[
       { name: "jobs in", tone: "calm", line: true, values: stood("in_rate") },
       { name: "runs ended", tone: "good", line: true, values: all.map(({ at, ended = 0 }) => (at + step > now ? null : (ended * 60) / step)) },
     ]} />
