@@ -37,7 +37,7 @@ function Charts({ history, minutes }) {
   const all = filled(spans, now - minutes * 60, now, step);
   const of = (...names) => all.map((span) => names.reduce((sum, name) => sum + (span[name] ?? 0), 0));
   const part = (name, share) => all.map((span) => span[name]?.[share] ?? null);
-  const per = { 60: "a minute", 3600: "an hour" }[step] ?? (step > 3600 ? `in ${step / 3600} hours` : `in ${step / 60} minutes`);
+  const per = { 60: "a minute", 3600: "an hour" }[step] ?? (step > 3600 ? `per ${step / 3600} hours` : `per ${step / 60} minutes`);
   const seen = new Map(depths.map((depth) => [depth.at, depth]));
   const stood = (name) => all.map((span) => seen.get(span.at)?.[name] ?? null);
   const common = { times: all.map((span) => span.at), step, now };
