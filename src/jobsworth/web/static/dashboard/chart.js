@@ -48,8 +48,9 @@ export function Chart({ title, times, step, now, series, write, end }) {
   const days = times.length * step > DAY;
   const moment = (seconds) => absolute(seconds * 1000, utc).slice(days ? 5 : 11, 16);
   const span = (place) => `${moment(times[place])}${step > 60 ? ` to ${moment(times[place] + step).slice(-5)}` : ""}${times[place] + step > now ? ", not over" : ""}`;
-  // As long as it is not pointed at: all runs; or the last times that are known.
-  const here = at >= 0 || bars.length ? at : times.findLastIndex((_, place) => lines.some((each) => each.values[place] !== null));
+  // As long as it is not pointed at: all runs; or the last span that is known, and over if there is one.
+  const last = (until) => times.findLastIndex((time, place) => time <= until && lines.some((each) => each.values[place] !== null));
+  const here = at >= 0 || bars.length ? at : [last(now - step), last(now)].find((place) => place >= 0) ?? -1;
   const said = (each) => {
     const value = here >= 0 || each.line ? each.values[here] : each.values.reduce((sum, one) => sum + one, 0);
     return value === null || value === undefined ? "–" : write(value);

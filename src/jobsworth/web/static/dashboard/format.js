@@ -31,6 +31,7 @@ export const jobs = (number) => `${count(number)} job${number === 1 ? "" : "s"}`
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
   const whole = Math.abs(seconds);
+  if (whole < 0.0005) return "0 s";
   if (whole < 0.995) return `${Math.round(whole * 1000)} ms`;
   if (whole < 9.95) return `${whole.toFixed(1).replace(".0", "")} s`;
   const units = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]];

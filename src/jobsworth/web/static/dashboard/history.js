@@ -40,7 +40,7 @@ function Charts({ history, minutes }) {
   const all = filled(spans, now - minutes * 60, now, step);
   const of = (...names) => all.map((span) => names.reduce((sum, name) => sum + (span[name] ?? 0), 0));
   const part = (name, share) => all.map((span) => span[name]?.[share] ?? null);
-  const per = { 60: "a minute", 3600: "an hour" }[step] ?? (step > 3600 ? `in ${step / 3600} hours` : `in ${step / 60} minutes`);
+  const per = { 60: "a minute", 3600: "an hour" }[step] ?? (step > 3600 ? `per ${step / 3600} hours` : `per ${step / 60} minutes`);
   const seen = new Map(depths.map((depth) => [depth.at, depth]));
   const stood = (name) => all.map((span) => seen.get(span.at)?.[name] ?? null);
   const common = { times: all.map((span) => span.at), step, now };
@@ -57,7 +57,7 @@ function Charts({ history, minutes }) {
     ]} />
     <${Chart} title="Wait for a worker" ...${common} write=${duration} end=${timely} series=${times("wait")} />
     <${Chart} title="Run time" ...${common} write=${duration} end=${timely} series=${times("run")} />
-    ${depths.length > 0 && html`<${Chart} title="Came in and ended, a minute" ...${common} write=${rate} end=${evenly} series=${[
+    ${depths.length > 0 && html`<${Chart} title="In and out, a minute" ...${common} write=${rate} end=${evenly} series=${[
       { name: "jobs in", tone: "calm", line: true, values: stood("in_rate") },
       { name: "runs ended", tone: "good", line: true, values: all.map(({ at, ended = 0 }) => (at + step > now ? null : (ended * 60) / step)) },
     ]} />

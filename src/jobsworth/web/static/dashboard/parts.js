@@ -186,7 +186,7 @@ export function Words() {
 export function Trust() {
   const { state, since, error } = use(live);
   const now = use(tick);
-  const for_ = duration(Math.max(0, Math.round((now - since) / 1000))).replace("0 ms", "0 s");
+  const for_ = duration(Math.max(0, Math.round((now - since) / 1000)));
   const [sign, tone, text] = {
     connecting: ["◌", "mute", "connecting"],
     live: ["●", "good", "live"],

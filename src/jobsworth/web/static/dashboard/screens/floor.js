@@ -14,7 +14,7 @@ import { html, use } from "../ui.js";
 // ── queues ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const HOUR = 3_600; // s
-const HEAD = ["Queue", "Waiting", "Oldest", "Scheduled", "Slots taken", "In and out", "Done in", "Dead", "Actions"];
+const HEAD = ["Queue", "Waiting", "Oldest", "Scheduled", "Slots taken", "In and out", "Empty in", "Dead", "Actions"];
 
 export function Queues({ place }) {
   const asked = useAsked("api/queues", use(beat));
@@ -105,7 +105,7 @@ function One({ all, name }) {
       <${Tile} label="utilisation" value=${used[0]} note=${used[1]} />
       <${Tile} label="came in" value=${count(queue.in_rate)} note="last minute" />
       <${Tile} label="ended" value=${count(queue.out_rate)} note="last minute" />
-      <${Tile} label="until nothing waits" value=${drains(queue)[0]} note=${drains(queue)[1]} />
+      <${Tile} label="empty in" value=${drains(queue)[0]} note=${drains(queue)[1]} />
     </div>
     <${Section} title="The last hour"><${History} minutes=${60} asked=${past} /><//>`;
 }
@@ -127,7 +127,7 @@ export function WorkerTable({ workers, whole }) {
   }
   // One version for all is the usual; what differs is shown.
   const versions = new Set(workers.map((each) => each.version));
-  const head = ["Worker", "Heard of", "Slots", "Runs", ...(whole ? ["Queues", "Up for"] : []), "Memory", "Version"];
+  const head = ["Worker", "Heard of", "Slots", "Runs", ...(whole ? ["Queues", "Started"] : []), "Memory", "Version"];
   return html`<${Table} label="Workers" head=${head}>
     ${workers.map((each) => html`<tr key=${each.id} data-row=${each.id}>
       <th scope="row"><a href=${href("jobs", "", { state: "running" })} title=${each.id}>${each.host || short(each.id)}</a> <span class="mute">${each.pid}</span></th>
@@ -159,6 +159,6 @@ function Runs({ jobs, running }) {
   if (!running && !jobs.length) return html`<span class="mute">idle</span>`;
   const more = Math.max(running, jobs.length) - Math.min(SHOWN, jobs.length);
   return html`<ul class="plain">${jobs.slice(0, SHOWN).map((job) => html`<li key=${job.id}>
-    <${JobLink} id=${job.id}>${job.task}<//> <span class="mute">since <${When} at=${job.started_at} /></span></li>`)}
+    <${JobLink} id=${job.id}>${job.task}<//> <span class="mute">began <${When} at=${job.started_at} /></span></li>`)}
     ${more > 0 && html`<li class="mute">and ${count(more)} more</li>`}</ul>`;
 }

@@ -68,7 +68,7 @@ function Now({ job, eta }) {
   return html`<section class="now" aria-label="Progress">
     <${Progress} progress=${job.progress} label="progress" />
     <p>${job.message ?? "It has not said how far it is."}</p>
-    <p class="mute">since <${When} at=${job.started_at} />${job.status === "running" && html` · <span data-eta=${eta?.basis ?? "none"}>${ends(eta)}</span>`}</p>
+    <p class="mute">began <${When} at=${job.started_at} />${job.status === "running" && html` · <span data-eta=${eta?.basis ?? "none"}>${ends(eta)}</span>`}</p>
   </section>`;
 }
 

@@ -66,18 +66,23 @@ const grave = (level, other) => (Object.hasOwn(LEVELS, level) ? LEVELS[level] : 
 /** All lines so far; those that have come since are asked for every second while it runs. */
 function useLines(job) {
   const [state, set] = useState({ lines: [], error: null, known: false, last: 0 });
-  const busy = useRef(false);
+  const busy = useRef(null); // at most one question under way, and one more after it
+  const [round, next] = useState(0);
   const { state: trust } = use(live);
   const moment = use(tick);
   const runs = HELD.includes(job.status);
   useEffect(() => {
-    if (busy.current || (state.known && trust !== "live" && trust !== "polling")) return;
-    busy.current = true;
+    if (state.known && trust !== "live" && trust !== "polling") return;
+    if (busy.current) return void (busy.current.again = true);
+    const mine = (busy.current = { again: false });
     get(`api/jobs/${encodeURIComponent(job.id)}/logs${query({ after: state.last, limit: MOST })}`)
       .then((found) => set({ lines: [...state.lines, ...found.lines].slice(-MOST), error: null, known: true, last: found.last }))
       .catch((error) => set((was) => ({ ...was, error })))
-      .finally(() => (busy.current = false));
-  }, [job.id, job.status, job.attempt, trust, runs && moment]);
+      .finally(() => {
+        busy.current = null;
+        if (mine.again) next((number) => number + 1); // what came with the end must not be missed
+      });
+  }, [job.id, job.status, job.attempt, trust, runs && moment, round]);
   return state;
 }
 
@@ -101,7 +106,7 @@ function Panel({ job, place }) {
       ${attempts.length > 1 && html`<label>Attempt <select value=${String(attempt ?? "")} onChange=${(event) => choose({ attempt: event.target.value })}>
         <option value="">all</option>${attempts.map((each) => html`<option key=${each} value=${String(each)}>${each}</option>`)}</select></label>`}
       ${shown.length > 0 && html`<${Copy} label="log" text=${text} />`}`;
-  return html`<${Section} title="Log" beside=${filters}>${shown.length ? html`<${Lines} lines=${shown} all=${lines} />`
+  return html`<${Section} title="Log" beside=${lines.length > 0 && filters}>${shown.length ? html`<${Lines} lines=${shown} all=${lines} />`
       : error ? html`<${Unknown} error=${error} what="what it has logged" />` : html`<p class="mute">${nothing}</p>`}<//>`;
 }
 

@@ -50,10 +50,11 @@ function Verdict({ asked, wrong }) {
     return line("unknown", "⚠", `Cannot tell whether anything is wrong: ${asked.error.message}.`);
   }
   if (!asked.data) return line("unknown", "…", "Reading how things stand.");
-  const first = wrong[0]?.text;
-  if (old) return line("unknown", "⚠", `This is how things stood when the server last answered: ${first ?? "nothing was wrong"}`);
+  const [first] = wrong;
+  if (old) return line("unknown", "⚠", `This is how things stood when the server last answered: ${first?.text ?? "nothing was wrong"}`);
   if (!first) return line("well", "✓", "Nothing is wrong.", going(asked.data));
-  return line("wrong", "!", `${first}${wrong.length > 1 ? ` And ${wrong.length - 1} more below.` : ""}`);
+  const more = wrong.length > 1 ? ` And ${wrong.length - 1} more below.` : "";
+  return line("wrong", "!", first.text + more, html`<a href=${first.to}>${first.see}</a>`);
 }
 
 function going(sums) {
@@ -62,7 +63,7 @@ function going(sums) {
 }
 
 function Alerts({ wrong }) {
-  if (!wrong.length) return null;
+  if (wrong.length < 2) return null; // the verdict says it
   return html`<${Section} title="Alerts"><ul class="alerts">${wrong.map((each) => html`<li key=${each.to + each.text}>
       ${each.text} <a href=${each.to}>${each.see}</a>${each.code && html` <span class="mute">${each.code}</span>`}</li>`)}</ul><//>`;
 }
