@@ -275,7 +275,7 @@ MUTANTS = (
         "job.state == CANCELLING and ending[4] or ending[3]", "ending[3]", REDIS,
     ),
     Mutant(
-        "redis: two that pack count twice", "engines/redis/lua/pack.lua",
+        "redis: two that pack undo each other's work", "engines/redis/lua/pack.lua",
         "~= change[3] then return 0", "~= change[3] and false then return 0",
         "tests/test_statistics.py -k two_that_pack",
     ),
