@@ -97,12 +97,12 @@ MUTANTS = (
         "tally.seconds == MINUTE and", "", "tests/test_web_metrics.py",
     ),
     Mutant(
-        "web: levels do not matter", "web/site.py",
+        "web: levels do not matter", "web/access.py",
         "if visitor.level >= level or", "if visitor.level is not Level.NONE or", "tests/test_web_matrix.py",
     ),
     Mutant(
         "web: bulk deletes at its route's level", "web/site.py",
-        "        _admit(route.level_for(request.data), request.visitor)\n", "", "tests/test_web_matrix.py",
+        "        admit(route.level_for(request.data), request.visitor)\n", "", "tests/test_web_matrix.py",
     ),
     Mutant(
         "web: other queues can be paused", "web/site.py",
@@ -130,6 +130,58 @@ MUTANTS = (
     Mutant(
         "web: bulk does not count", "web/operators.py",
         "if number != expect:", "if False:", "tests/test_web_operators.py -k memory",
+    ),
+    Mutant(
+        "web: bulk changes whatever matches by now", "web/choice.py",
+        "msgspec.structs.replace(where, newest_first=False, limit=number)", "where",
+        "tests/test_web_operators.py -k memory",
+    ),
+    Mutant(
+        "web: users read exceptions", "web/hub.py",
+        "error_line(job.failure) if details else", "error_line(job.failure) if True else",
+        "tests/test_web_live.py -k operators",
+    ),
+    Mutant(
+        "web: a text ends a line of the stream", "web/hub.py",
+        "if not data.isascii():", "if False:", "tests/test_web_live.py -k line",
+    ),
+    Mutant(
+        "socket: pages of any origin open one", "web/site.py",
+        'if request.headers.get("origin") not in self.origins:', "if False:", "tests/test_web_sockets.py -k origins",
+    ),
+    Mutant(
+        "socket: none at all counts as a good origin", "web/site.py",
+        'if request.headers.get("origin") not in self.origins:',
+        'if request.headers.get("origin") not in {None, *self.origins}:', "tests/test_web_sockets.py -k origins",
+    ),
+    Mutant(
+        "socket: nobody is admitted", "web/sockets.py",
+        "        admit(self._level, visitor)\n", "", "tests/test_web_sockets.py -k role",
+    ),
+    Mutant(
+        "socket: a token is remembered", "web/sockets.py",
+        "            visitor = msgspec.structs.replace(visitor, jobs=visitor.jobs | jobs)\n",
+        "            visitor = msgspec.structs.replace(visitor, jobs=visitor.jobs | jobs)\n"
+        "            self._request.visitor = visitor\n", "tests/test_web_sockets.py -k tokens",
+    ),
+    Mutant(
+        "socket: jobs without number", "web/sockets.py",
+        "> MOST_JOBS:", "> MOST_JOBS * 9:", "tests/test_web_sockets.py -k no_more_jobs",
+    ),
+    Mutant(
+        "socket: what has ended is watched on", "web/sockets.py",
+        "if event.final and event.job_id is not None", "if False", "tests/test_web_sockets.py -k end_and_no_further",
+    ),
+    Mutant(
+        "socket: strangers take the places of others", "web/sockets.py",
+        "if request.visitor.level >= level or request.visitor.jobs:", "if True:",
+        "tests/test_web_sockets.py -k places",
+    ),
+    Mutant(
+        "socket: nobody waits for a slow reader", "web/asgi.py",
+        'await self._send({"type": "websocket.send", "text": text})',
+        'asyncio.ensure_future(self._send({"type": "websocket.send", "text": text}))',
+        "tests/test_web_sockets.py -k never_reads",
     ),
     # SQLite
     Mutant(

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -578,6 +579,28 @@ def test_who_listens_listens_again_after_the_server_was_away(own: Redis) -> None
     stop()
     for engine in (here, there):
         finish(engine.close())
+
+
+def test_a_mistake_of_ours_in_listening_is_told_once_and_it_goes_on(
+    server: Redis | Given, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(doorbell, "BACKOFF", (0.001, 0.01))
+    engine = RedisEngine(server.url, namespace=f"broken-{next(_numbers)}")
+    tried, rung, subscribe = 0, threading.Event(), doorbell.Doorbell._subscribe
+
+    def broken(bell: doorbell.Doorbell) -> Any:
+        nonlocal tried
+        tried += 1
+        if tried < 4:
+            raise AttributeError("a mistake")
+        return subscribe(bell)
+
+    monkeypatch.setattr(doorbell.Doorbell, "_subscribe", broken)
+    stop = engine.listen(rung.set)
+    assert rung.wait(10)
+    stop()
+    finish(engine.close())
+    assert [record.name for record in caplog.records if "bell" in record.getMessage()] == ["jobsworth.redis"]
 
 
 def test_the_listener_ends_when_nobody_listens_and_comes_back_when_somebody_does(server: Redis | Given) -> None:

@@ -83,14 +83,15 @@ def _print_once(store: Jobsworth, seconds: float, queue: str | None) -> None:
     lookout.queue = queue
     lookout.once()
     view = View(queue=queue, keys=False)
-    if is_terminal(sys.stdout):
-        console = Console()
-        console.print(frame(_picture(store, seconds, lookout), view, console.width, None))
+    shown = is_terminal(sys.stdout)
+    console = Console() if shown else Console(width=PIPE, no_color=True, force_terminal=False)
+    picture = frame(_picture(store, seconds, lookout), view, console.width, None)
+    if shown:
+        console.print(picture)
         return
-    console = Console(file=None, width=PIPE, no_color=True, force_terminal=False)
-    with console.capture() as shown:
-        console.print(frame(_picture(store, seconds, lookout), view, PIPE, None))
-    put("\n".join(line.rstrip() for line in shown.get().splitlines()))
+    with console.capture() as printed:
+        console.print(picture)
+    put("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 def _picture(store: Jobsworth, seconds: float, lookout: Lookout) -> Picture:

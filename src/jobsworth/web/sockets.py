@@ -33,7 +33,7 @@ FIRST_WITHIN = 10.0  # seconds for the first message: until then nothing is know
 PAUSE = 0.05  # seconds between two messages that are read
 ALIVE_EVERY = COMMENT_EVERY  # pages cannot see the pings of the standard
 STUCK = 60.0  # seconds for which one event may wait for its reader to take anything at all
-MOST_STRANGERS = 100  # sockets of which nobody knows yet whose they are; they must not take the places of the others
+MOST_STRANGERS = 500  # sockets of which nobody knows yet whose they are; they must not take the places of the others
 LONGEST_REASON = 123  # bytes, by the standard
 ALIVE = '{"event":"alive"}'
 

@@ -5,6 +5,7 @@ What is published carries nothing but who rang, so that nobody wakes for a ring 
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import threading
@@ -21,6 +22,7 @@ NEWS, ENDINGS = 0.01, 0.05  # new work is waited for by idle workers; who waits 
 BACKOFF = (0.1, 5.0)  # seconds between tries to listen again: first, longest
 SILENCE = 10.0  # seconds after which a silent connection is asked whether it is still there
 LOOK = 1.0  # seconds after which a listener looks whether anybody still listens
+_log = logging.getLogger("jobsworth.redis")
 
 
 class Doorbell:
@@ -112,23 +114,34 @@ class Doorbell:
             self.listen()
 
     def _hear(self) -> None:
-        tries = 0
+        tries, told = 0, False
         while self._wanted():
             try:
                 connection = self._subscribe()
-            except Exception:  # noqa: BLE001 (for ever: without the bell the engine goes on by polling)
+            except Exception as exc:  # noqa: BLE001 (for ever: without the bell the engine goes on by polling)
+                told = told or self._tell_mistake(exc)
                 tries += 1
                 self._pause(tries)
                 continue
             try:
                 self._bell.ring()  # whatever was missed
                 self._attend(connection)
-                tries = 0
-            except Exception:  # noqa: BLE001 (as above)
+                tries, told = 0, False
+            except Exception as exc:  # noqa: BLE001 (as above)
+                told = told or self._tell_mistake(exc)
                 tries = 1
                 self._pause(tries)
             finally:
                 connection.disconnect()
+
+    def _tell_mistake(self, exc: Exception) -> bool:
+        """True if this had to be told. That the server is away is not: whoever asks it for something says so."""
+        from redis import RedisError
+
+        if isinstance(exc, (JobsworthError, RedisError, OSError)):
+            return False
+        _log.error("the bell is not heard, and changes are found by polling; trying again", exc_info=exc)
+        return True
 
     def _subscribe(self) -> Any:
         connection = self._link.connect()
