@@ -21,6 +21,7 @@ import pytest
 pytest.importorskip("PIL", reason="the photo example needs Pillow: pip install 'jobsworth[photos]'")
 from PIL import Image
 
+from undertaker import dies_with_us
 from waiting import until
 
 DEMO = Path(__file__).parent.parent / "examples" / "photos" / "demo.py"
@@ -44,6 +45,7 @@ def demo(folder: Path, photos: str = "", *arguments: str, **more: str) -> Iterat
         [sys.executable, str(DEMO), *arguments], env=surroundings(folder, photos, **more), text=True,
         encoding="utf-8", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+    dies_with_us(process.pid)
     try:
         yield process
     finally:
@@ -66,6 +68,7 @@ class OnTerminal:
             env=surroundings(folder, str(photos), TERM="xterm", COLUMNS="120", LINES="40", BROWSER=str(browser)),
         )  # fmt: skip
         os.close(side)
+        dies_with_us(self.process.pid)
         self.said = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

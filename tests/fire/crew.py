@@ -21,6 +21,7 @@ from recorder import read_calls
 
 from jobsworth import Job, State
 from jobsworth.job import FINAL
+from undertaker import dies_with_us
 from waiting import until
 
 LONG = os.environ.get("JOBSWORTH_FIRE") == "long"
@@ -51,6 +52,7 @@ class Crew:
                 [sys.executable, str(PROGRAM), what, json.dumps(options)],
                 env=environment, stdout=out, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
+        dies_with_us(process.pid)
         self.processes.append(process)
         return process
 
@@ -127,17 +129,6 @@ class Crew:
         for number, _ in enumerate(self.processes):  # shown by pytest when the test failed
             text = (self.folder / f"{number}.log").read_text(errors="replace")
             print(f"--- process {number}\n{text[-3000:]}")
-
-
-def alive(pid: int) -> bool:
-    """True while a process runs; a zombie does not."""
-    try:
-        os.kill(pid, 0)
-        with contextlib.suppress(OSError):
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def name_of(worker: str | None) -> str:
