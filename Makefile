@@ -20,7 +20,7 @@ servers:
 	@scripts/servers.sh
 
 test: setup servers  ## run all tests (ARGS="-k lease -x" is passed on to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+	@scripts/test.sh $(BIN)/python $(ARGS)
 
 check: lint types imports test  ## format, lint, types, import contracts, then all tests
 

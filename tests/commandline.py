@@ -20,6 +20,7 @@ from typing import Any
 from unittest import mock
 
 from jobsworth.cli import main
+from undertaker import dies_with_us
 
 COMMAND = (sys.executable, "-m", "jobsworth")
 APP = """
@@ -110,6 +111,7 @@ class Running:
             [*COMMAND, *arguments], cwd=folder, env=clean_environment(**environment), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        dies_with_us(self.process.pid)
         self.err = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -176,6 +178,7 @@ def on_terminal(
             os.execve(COMMAND[0], [*COMMAND, *arguments], clean_environment(TERM="xterm-256color", COLUMNS="120"))
         finally:
             os._exit(127)
+    dies_with_us(pid)
     seen, left, deadline = "", list(answers), time.monotonic() + timeout
     while time.monotonic() < deadline:
         readable, _, _ = select.select([terminal], [], [], 0.1)

@@ -1,20 +1,67 @@
-"""Real servers for whoever asks for one, and one loud line for each that is not there."""
+"""Real servers for whoever asks for one, and one loud line for each that is not there.
+
+And the two passes of `make test`: tests that bear others beside them, in several processes, each with servers of its
+own; then those marked `alone`. `pytest` alone runs them all, one after the other.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import undertaker
 from jobsworth import Jobsworth
 from jobsworth.events import Event
 from places import Place
 from private_server import Given
-from servers import LOUD, PgBouncer, Postgres, Redis, Servers, hire
+from servers import LOUD, GivenPostgres, GivenRedis, PgBouncer, Postgres, Redis, Servers, hire
 
 SERVERS = Servers()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    passes = ("beside", "alone")
+    parser.addoption("--pass", choices=passes, help="only the tests that bear others beside them, or only the others")
+
+
+@pytest.hookimpl(trylast=True)  # when all marks are there
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = config.getoption("--pass")
+    if wanted:
+        passes: dict[str, list[pytest.Item]] = {"beside": [], "alone": []}
+        for item in items:
+            passes["alone" if item.get_closest_marker("alone") else "beside"].append(item)
+        items[:] = passes.pop(wanted)
+        config.hook.pytest_deselected(items=[item for left_out in passes.values() for item in left_out])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One more than there are processors, for many tests wait. Given servers are not shared: there is one run then."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    given = any(os.environ.get(kind.variable) for kind in (GivenPostgres, GivenRedis))
+    return 0 if given else min((os.cpu_count() or 1) + 1, 6)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What shares a module's fixtures stays together, as do browser and fire tests; what takes long begins early."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            for folder in ("tests/browser/", "tests/fire/"):
+                if nodeid.startswith(folder):
+                    return folder
+            return nodeid if nodeid.startswith("tests/test_bench.py") else nodeid.rsplit("::", 1)[0]
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +139,7 @@ def pytest_runtest_setup() -> None:
 
 def pytest_sessionfinish() -> None:
     SERVERS.close()
+    undertaker.dismiss()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

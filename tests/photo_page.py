@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from undertaker import dies_with_us
 from waiting import until
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
@@ -96,6 +97,7 @@ class Served:
             [sys.executable, str(PHOTOS / "web.py")], cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
+        dies_with_us(self.process.pid)
         self.said = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -6,11 +6,16 @@ import sqlite3
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import psycopg
 
-from jobsworth import CurrentJob, Jobsworth
-from jobsworth.events import Event
+from jobsworth import CurrentJob, Jobsworth, State
+from jobsworth.errors import LeaseLost
+from jobsworth.events import AttemptEnded, Event, LeaseTaken
+from jobsworth.worker import office
+from runs import SOON, words
+from waiting import until
 
 LEDGER = "CREATE TABLE IF NOT EXISTS ledger (n integer, job text)"
 
@@ -82,6 +87,29 @@ def pay_in(place: Place, work: Callable[[Any, Any, int], Any] | None = None, **o
             return work(job, connection, n) if work is not None else None
 
     return place.jobs.task(name="pay", **options)(pay)
+
+
+def pays_in_its_second_attempt(place: Place, task: Any) -> None:
+    """And of the first, which fails inside its block, nothing is left."""
+    task._retry = SOON
+    with place.worker():
+        handle = task.enqueue(7)
+        assert handle.result(timeout=10) == {"paid": 7}
+    assert place.ledger() == [7]
+    assert words(handle) == ["failed", "succeeded"]
+    assert handle.job.errors == 1
+
+
+def writes_nothing_after_its_lease(place: Place, task: Any, caught: list[BaseException]) -> None:
+    """What the task caught must be that its lease is lost: its worker has not heard of that, or it would be stopped."""
+    with mock.patch.object(office, "HEAR_EVERY", 60), place.worker():
+        handle = task.enqueue()
+        until(lambda: caught and place.told(LeaseTaken))  # either may come first
+    assert [type(exc) for exc in caught] == [LeaseLost]
+    assert place.ledger() == []
+    assert handle.state is State.RUNNING  # the other attempt's, as far as anybody knows
+    assert place.told(AttemptEnded) == []
+    assert len(place.told(LeaseTaken)) == 1
 
 
 def take_over(place: Place, job: CurrentJob) -> None:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import pytest
 import jobsworth
 from jobsworth import JobFailed, Jobsworth, Queue, QueueService, Retry, Snooze, State, current_job
 from jobsworth.engine import Where
-from jobsworth.engines.sqlite import filesystem
+from jobsworth.engines.sqlite import filesystem, store
 from jobsworth.errors import (
     BadArguments,
     BadName,
@@ -84,7 +85,8 @@ def test_wrong_argument_names_are_refused_where_they_are_written(jobs: Jobsworth
 
 
 class Odd:
-    pass
+    def __repr__(self) -> str:
+        return "Odd()"  # the same in every process that names a test for it
 
 
 def knot() -> list[Any]:
@@ -550,6 +552,22 @@ def open_and_enqueue(path: Path) -> None:
         jobs.task(lambda: None, name="t").enqueue()
     finally:
         jobs.close()
+
+
+def test_who_comes_while_somebody_else_makes_the_file_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[float] = []
+    monkeypatch.setattr(store.random, "uniform", lambda least, most: tries.append(least) or most)
+    other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    other.execute("CREATE TABLE mine (n)")
+    other.execute("BEGIN EXCLUSIVE")  # as when the write-ahead log is switched on
+    with ThreadPoolExecutor(1) as threads:
+        opened = threads.submit(open_and_enqueue, tmp_path / "jobs.db")
+        until(lambda: len(tries) > 5 or opened.done())
+        other.execute("COMMIT")
+        opened.result(20)
+    other.close()
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:

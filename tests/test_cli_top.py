@@ -28,6 +28,7 @@ from jobsworth.cli.lookout import Lookout, Loss, Sight
 from jobsworth.engine import QueueStatus, WorkerCard
 from jobsworth.errors import EngineUnavailable
 from jobsworth.job import Failure
+from undertaker import dies_with_us
 from waiting import until
 
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -345,6 +346,7 @@ class Terminal:
                 os.execve(COMMAND[0], [*COMMAND, "top", *arguments], environment)
             finally:
                 os._exit(127)
+        dies_with_us(self.pid)
         self._inner = inner
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -16,7 +16,8 @@ from psycopg.rows import dict_row
 from jobsworth import CurrentJob, Jobsworth, Queue, State, current_job
 from jobsworth.errors import NoTransaction
 from jobsworth.events import Afterthought, AttemptEnded, LeaseTaken
-from places import Place, pay_in
+from places import Place, pay_in, pays_in_its_second_attempt
+from runs import SOON
 from waiting import until
 
 
@@ -65,15 +66,7 @@ def test_an_exception_in_the_block_rolls_everything_back(place: Place) -> None:
         if job.attempt == 1:
             raise ValueError("not yet")
 
-    task = pay_in(place, fail_once)
-    task._retry = task.retry.__class__(max_attempts=3, base=0.01)
-    with place.worker():
-        handle = task.enqueue(7)
-        assert handle.result(timeout=10) == {"paid": 7}
-    assert place.ledger() == [7]
-    job = handle.refresh().job
-    assert [each.outcome for each in job.attempts] == ["failed", "succeeded"]
-    assert job.errors == 1
+    pays_in_its_second_attempt(place, pay_in(place, fail_once))
 
 
 def test_the_drivers_exceptions_leave_the_block_as_they_are(place: Place) -> None:
@@ -113,7 +106,7 @@ def test_a_block_can_enqueue_what_follows(place: Place) -> None:
             raise ValueError("not this time")
 
     task = pay_in(place, and_then)
-    task._retry = task.retry.__class__(max_attempts=3, base=0.01)
+    task._retry = SOON
     with place.worker():
         task.enqueue(7).result(timeout=10)
     assert len(place.jobs.find(task="follow")) == 1

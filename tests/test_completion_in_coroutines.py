@@ -13,14 +13,22 @@ import pytest
 import uvloop
 from psycopg.rows import dict_row
 
-from jobsworth import CurrentJob, Jobsworth, Queue, Retry, State, current_job
+from jobsworth import CurrentJob, Jobsworth, Queue, State, current_job
 from jobsworth.engines.sqlite import completing as sqlite_completing
 from jobsworth.errors import LeaseLost, NoTransaction
 from jobsworth.events import Afterthought, AttemptEnded, LeaseTaken
-from places import Place, add_to, ainsert, apay_in, ids, take_over
+from places import (
+    Place,
+    add_to,
+    ainsert,
+    apay_in,
+    ids,
+    pays_in_its_second_attempt,
+    take_over,
+    writes_nothing_after_its_lease,
+)
+from runs import SOON
 from waiting import until
-
-SOON = Retry(max_attempts=3, base=0.01)
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -61,15 +69,7 @@ def test_an_exception_in_a_coroutines_block_rolls_everything_back(place: Place) 
         if job.attempt == 1:
             raise ValueError("not yet")
 
-    task = apay_in(place, fail_once, max_attempts=3)
-    task._retry = SOON
-    with place.worker():
-        handle = task.enqueue(7)
-        assert handle.result(timeout=10) == {"paid": 7}
-    assert place.ledger() == [7]
-    job = handle.refresh().job
-    assert [each.outcome for each in job.attempts] == ["failed", "succeeded"]
-    assert job.errors == 1
+    pays_in_its_second_attempt(place, apay_in(place, fail_once))
 
 
 def test_the_drivers_exceptions_leave_a_coroutines_block_as_they_are(place: Place) -> None:
@@ -108,12 +108,7 @@ def test_a_lost_lease_rolls_a_coroutines_writes_back(place: Place) -> None:
             caught.append(exc)
             raise
 
-    with place.worker():
-        handle = slept.enqueue()
-        until(lambda: caught and place.told(LeaseTaken))  # either may come first
-    assert place.ledger() == []
-    assert handle.state is State.RUNNING  # the other attempt's, as far as anybody knows
-    assert place.told(AttemptEnded) == []
+    writes_nothing_after_its_lease(place, slept, caught)
 
 
 def test_a_coroutine_whose_time_runs_out_in_its_block_rolls_back(place: Place) -> None:
@@ -205,7 +200,7 @@ def test_a_cancellation_while_it_commits_is_heeded_once_that_is_done(
 ) -> None:
     """Or nobody would know whether the payment was made."""
     reached, go = slow_commit
-    place.jobs.add(Queue("hasty", timeout=0.2, grace=0.1, retry=1))
+    place.jobs.add(Queue("hasty", timeout=1, grace=0.1, retry=1))  # it has to get as far as its commit
     ended: list[Any] = []
 
     @place.jobs.task(queue="hasty")

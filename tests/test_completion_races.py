@@ -11,7 +11,7 @@ import pytest
 from jobsworth import CurrentJob, Queue, State, current_job
 from jobsworth.errors import LeaseLost
 from jobsworth.events import Afterthought, AttemptEnded, LeaseTaken
-from places import Place, pay_in, take_over
+from places import Place, pay_in, take_over, writes_nothing_after_its_lease
 from waiting import until
 
 
@@ -29,13 +29,7 @@ def test_a_lost_lease_rolls_the_handlers_writes_back(place: Place) -> None:
             caught.append(exc)
             raise
 
-    with place.worker():
-        handle = slept.enqueue()
-        until(lambda: caught and place.told(LeaseTaken))  # either may come first
-    assert place.ledger() == []
-    assert handle.state is State.RUNNING  # the other attempt's, as far as anybody knows
-    assert place.told(AttemptEnded) == []
-    assert len(place.told(LeaseTaken)) == 1
+    writes_nothing_after_its_lease(place, slept, caught)
 
 
 def test_a_cancellation_during_the_block_comes_too_late(postgres_place: Place) -> None:

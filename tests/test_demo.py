@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 pytest.importorskip("PIL", reason="the photo example needs Pillow: pip install 'jobsworth[photos]'")
 from PIL import Image
 
+from undertaker import dies_with_us
 from waiting import until
 
 DEMO = Path(__file__).parent.parent / "examples" / "photos" / "demo.py"
@@ -44,6 +44,7 @@ def demo(folder: Path, photos: str = "", *arguments: str, **more: str) -> Iterat
         [sys.executable, str(DEMO), *arguments], env=surroundings(folder, photos, **more), text=True,
         encoding="utf-8", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+    dies_with_us(process.pid)
     try:
         yield process
     finally:
@@ -66,6 +67,7 @@ class OnTerminal:
             env=surroundings(folder, str(photos), TERM="xterm", COLUMNS="120", LINES="40", BROWSER=str(browser)),
         )  # fmt: skip
         os.close(side)
+        dies_with_us(self.process.pid)
         self.said = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -131,10 +133,7 @@ def left_behind(folder: Path) -> list[str]:
 
 
 def wait_until_nothing_is_left(folder: Path) -> None:
-    deadline = time.monotonic() + 10
-    while (left := left_behind(folder)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left == []
+    until(lambda: not left_behind(folder), 10, f"nobody works in {folder} any more")
 
 
 def test_the_demo_does_all_it_promises_and_cleans_up(tmp_path: Path) -> None:
@@ -197,7 +196,7 @@ def small(tmp_path: Path) -> Path:
 def test_on_a_terminal_its_page_shows_the_same_and_stays_for_ones_own_pictures(tmp_path: Path, small: Path) -> None:
     with on_terminal(tmp_path, small) as demo:
         address = demo.opened
-        assert address in demo.said
+        until(lambda: address in demo.said, 10, "it says what it has opened")
         with httpx.Client(follow_redirects=True, trust_env=False) as browser:
             base = str(browser.get(address).url)
             shown = browser.get(f"{base}pictures").json()["pictures"]

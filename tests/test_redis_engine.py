@@ -92,6 +92,20 @@ TestRedisBesideMemory.pytestmark = [pytest.mark.timeout(600)]  # type: ignore[at
 # what only this engine does
 
 
+def test_who_looks_for_one_finds_another_where_the_first_has_ended_meanwhile(engine: RedisEngine) -> None:
+    finish(engine.enqueue([[new_job(id="first"), new_job(id="second")]]))
+
+    def run(script: str, *values: Any) -> Any:
+        answer = engine._run(script, *values)
+        if script == "list":  # between the list and the look at those who are on it
+            finish(engine.move(Where(ids=("first",)), CANCEL))
+        return answer
+
+    for newest_first in (False, True):
+        found = desk.find(run, Where(states=(State.QUEUED,), limit=1, newest_first=newest_first))
+        assert [job.id for job in found] == ["second"]
+
+
 @pytest.fixture
 def engine(server: Redis | Given) -> Iterator[RedisEngine]:
     """An engine on the server's own clock, in a namespace of its own."""

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 import redis as client
 
+import undertaker
 from private_server import find
 from servers import GivenPostgres, GivenRedis, PgBouncer, Postgres, Redis, Servers
 from undertaker import Undertaker, alive, children, kill_family
@@ -317,6 +318,41 @@ def test_the_undertaker_kills_what_does_not_end_when_asked() -> None:
         undertaker.dismiss()
     assert stubborn.wait(1) == -signal.SIGKILL
     assert time.monotonic() - asked >= 1.9
+
+
+ORPHANS = """
+import os, signal, subprocess, sys, time
+from undertaker import dies_with_us
+for stopped in (False, True):
+    sleeper = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    dies_with_us(sleeper.pid)
+    if stopped:
+        sleeper.send_signal(signal.SIGSTOP)
+    print(sleeper.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_is_to_die_with_a_run_that_is_killed_dies_even_if_it_was_stopped() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", ORPHANS]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        pids = [int(run.stdout.readline()) for _ in range(2)]
+        assert all(alive(pid) for pid in pids)
+        run.kill()
+    until(lambda: not any(alive(pid) for pid in pids), 10, "they are dead")
+
+
+def test_who_has_the_pid_of_one_that_was_to_die_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sleeper = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        monkeypatch.setattr(undertaker, "_listen", lambda _: ({sleeper.pid: (signal.SIGKILL, "long ago")}, set()))
+        undertaker.main(os.getpid())
+        assert alive(sleeper.pid)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
 
 
 def test_a_family_dies_with_its_children_even_those_in_groups_of_their_own() -> None:

@@ -1,7 +1,8 @@
 """Ends what a test run started when the run itself died before it could: what to end, by pid, and what to remove.
 
 Run as a program it reads names from its standard input for as long as the test run lives. When that ends, in
-whatever way (kill -9 included), it ends what is still on its list, removes the folders, and ends too.
+whatever way (kill -9 included), it ends what is still on its list, removes the folders, and ends too. A process whose
+pid somebody else has meanwhile is not on its list any more.
 """
 
 from __future__ import annotations
@@ -49,6 +50,24 @@ class Undertaker:
         os.write(self._process.stdin.fileno(), ("\t".join(map(str, words)) + "\n").encode())
 
 
+_mine: dict[int, Undertaker] = {}  # by pid, since a test may fork
+
+
+def dies_with_us(pid: int) -> None:
+    """However this test run ends, this process and its children do not outlive it, were they stopped."""
+    here = os.getpid()
+    if here not in _mine:
+        _mine[here] = Undertaker()
+    _mine[here].process(pid, signal.SIGKILL)
+
+
+def dismiss() -> None:
+    """What was to die with us dies now."""
+    undertaker = _mine.pop(os.getpid(), None)
+    if undertaker is not None:
+        undertaker.dismiss()
+
+
 def alive(pid: int) -> bool:
     """True while a process runs; a zombie does not."""
     return _stat(pid)[0] not in "ZX"
@@ -84,6 +103,16 @@ def _stat(pid: int) -> tuple[str, int]:
     return (words[0][0], int(words[1])) if words else ("X", 0)
 
 
+def born(pid: int) -> str:
+    """When a process was started; empty if there is none of this pid."""
+    if Path("/proc/self/stat").exists():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return ""
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def children(parent: int) -> list[int]:
     """The processes whose parent it is."""
     if Path("/proc/self/stat").exists():
@@ -102,9 +131,9 @@ def _wait(pids: list[int], within: float) -> bool:
     return True
 
 
-def _listen(parent: int) -> tuple[dict[int, int], set[str]]:
+def _listen(parent: int) -> tuple[dict[int, tuple[int, str]], set[str]]:
     """What is on the list when the parent is gone: its end of the pipe is closed, or it is no parent any more."""
-    processes: dict[int, int] = {}
+    processes: dict[int, tuple[int, str]] = {}
     folders: set[str] = set()
     text = b""
     while True:
@@ -119,7 +148,7 @@ def _listen(parent: int) -> tuple[dict[int, int], set[str]]:
         for line in lines:
             match line.decode().split("\t"):
                 case ["process", pid, politely]:
-                    processes[int(pid)] = int(politely)
+                    processes[int(pid)] = int(politely), born(int(pid))
                 case ["folder", folder]:
                     folders.add(folder)
                 case ["forget", what]:
@@ -129,10 +158,14 @@ def _listen(parent: int) -> tuple[dict[int, int], set[str]]:
 
 
 def main(parent: int) -> None:
-    processes, folders = _listen(parent)
+    listed, folders = _listen(parent)
+    processes = {pid: politely for pid, (politely, since) in listed.items() if since and born(pid) == since}
     for pid, politely in processes.items():
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, politely)
+            if politely == signal.SIGKILL:
+                kill_family(pid)
+            else:
+                os.kill(pid, politely)
     _wait(list(processes), POLITELY)
     for pid in processes:
         if alive(pid):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from floor import Floor, Operator
@@ -12,6 +13,9 @@ from stage import NewVisitor, Stage, Visitor
 
 from servers import hire
 from undertaker import Undertaker
+
+P = TypeVar("P", House, Floor)
+V = TypeVar("V", bound=Visitor)
 
 
 @pytest.fixture(scope="session")
@@ -30,13 +34,31 @@ def stage(_stage: Stage) -> Iterator[Stage]:
     _stage.go()
 
 
+def _kept(make: Callable[[Undertaker, Path], P], folder: Path) -> Iterator[P]:
+    """A place whose programs run until the test run is over, however it ends."""
+    undertaker = Undertaker()
+    place = make(undertaker, folder)
+    yield place
+    place.close()
+    undertaker.dismiss()
+
+
+def _guests(kind: type[V], stage: Stage, address: str) -> Iterator[Callable[..., V]]:
+    """Make somebody who visits. When they leave, nothing has gone wrong in their tabs."""
+    made: list[V] = []
+
+    def new(base_url: str = address, **options: Any) -> V:
+        made.append(kind(stage.browser, base_url, **options))
+        return made[-1]
+
+    yield new
+    while made:
+        made.pop().close()
+
+
 @pytest.fixture(scope="session")
 def _house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    undertaker = Undertaker()
-    house = House(undertaker, tmp_path_factory.mktemp("house"))
-    yield house
-    house.close()
-    undertaker.dismiss()
+    yield from _kept(House, tmp_path_factory.mktemp("house"))
 
 
 @pytest.fixture
@@ -50,15 +72,7 @@ def house(stage: Stage, _house: House) -> Iterator[House]:
 @pytest.fixture
 def visitors(stage: Stage, house: House) -> Iterator[NewVisitor]:
     """Make visitors of the app. Options are those of a Playwright context: color_scheme="dark", and so on."""
-    made: list[Visitor] = []
-
-    def new(base_url: str = house.server.url, **options: Any) -> Visitor:
-        made.append(Visitor(stage.browser, base_url, **options))
-        return made[-1]
-
-    yield new
-    while made:
-        made.pop().close()
+    yield from _guests(Visitor, stage, house.server.url)
     assert house.reports() == []
 
 
@@ -70,11 +84,7 @@ def visitor(visitors: NewVisitor) -> Visitor:
 
 @pytest.fixture(scope="session")
 def _floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
-    undertaker = Undertaker()
-    floor = Floor(undertaker, tmp_path_factory.mktemp("floor"))
-    yield floor
-    floor.close()
-    undertaker.dismiss()
+    yield from _kept(Floor, tmp_path_factory.mktemp("floor"))
 
 
 @pytest.fixture
@@ -88,15 +98,7 @@ def floor(stage: Stage, _floor: Floor) -> Iterator[Floor]:
 @pytest.fixture
 def operators(stage: Stage, floor: Floor) -> Iterator[Callable[..., Operator]]:
     """Make people who look at the dashboard. Options are a level, and those of a Playwright context."""
-    made: list[Operator] = []
-
-    def new(base_url: str = floor.server.url, **options: Any) -> Operator:
-        made.append(Operator(stage.browser, base_url, **options))
-        return made[-1]
-
-    yield new
-    while made:
-        made.pop().close()
+    yield from _guests(Operator, stage, floor.server.url)
 
 
 @pytest.fixture

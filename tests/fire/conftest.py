@@ -7,18 +7,24 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 from crew import Crew, Figures
-from weather import new_place
+from fire_app import App
+from weather import Network, new_place, without_doorbell
 
 FIGURES = "figures"
+HARMLESS = ("test_history.py",)  # judges histories that were made up
+WAITING = ("test_outages.py", "test_silence.py")  # for minutes, with next to nothing to do
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents and item.path.name != "test_history.py":
+        if Path(__file__).parent in item.path.parents and item.path.name not in HARMLESS:
             item.add_marker(pytest.mark.fire)
+            if item.path.name not in WAITING:
+                item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture
@@ -31,11 +37,35 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where the jobs live: in a file, or where an indirect parameter says: in memory, or the fixture of a server."""
+def server(request: pytest.FixtureRequest) -> Any:
+    """The server that a test is about: an indirect parameter names its fixture."""
+    return request.getfixturevalue(request.param) if hasattr(request, "param") else None
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, tmp_path: Path, server: Any) -> str:
+    """Where the jobs live: on `server`, or where an indirect parameter says: in memory, at a fixture; or in a file."""
+    if server is not None:
+        return new_place(server)
     place = getattr(request, "param", "sqlite")
     known = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path / 'jobs.db'}"}
     return known.get(place) or new_place(request.getfixturevalue(place))
+
+
+@pytest.fixture
+def network(url: str) -> Iterator[Network]:
+    """The way to the server."""
+    with Network(url) as network:
+        yield network
+
+
+@pytest.fixture
+def far(network: Network, url: str, crew: Crew) -> Iterator[App]:
+    """The app as it is used across the network. Sends nothing but its verbs."""
+    app = App(network.through(without_doorbell(url)), crew.folder)
+    yield app
+    network.heal()
+    app.jobs.close()
 
 
 @pytest.fixture

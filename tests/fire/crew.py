@@ -6,10 +6,10 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from checker import violations
 from fire_app import App
 from fire_history import History, read_ledger
+from nursery import Born, Nursery
 from recorder import read_calls
 
 from jobsworth import Job, State
@@ -30,6 +31,12 @@ Figures = Callable[..., None]  # the fixture: what went how, and seconds of whic
 PROGRAM = Path(__file__).with_name("fire_app.py")
 
 
+@cache
+def nursery() -> Nursery:
+    """The one of this test run."""
+    return Nursery()
+
+
 class Crew:
     """The app, as this process uses it, and the processes that work for it."""
 
@@ -39,22 +46,19 @@ class Crew:
         self.app = App(self.url, folder)
         self.jobs = self.app.jobs
         self.disturbed: set[int] = set()
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[Born] = []
 
-    def start(self, what: str, url: str | None = None, **options: Any) -> subprocess.Popen[bytes]:
+    def start(self, what: str, url: str | None = None, **options: Any) -> Born:
         """A process of its own session, whose output goes to files. `url`: its own way to the engine."""
         number = len(self.processes)
         environment = {**os.environ, "FIRE_URL": url or self.url, "FIRE_FOLDER": str(self.folder),
                        "PYTHONPATH": os.pathsep.join(sys.path)}  # fmt: skip
-        with (self.folder / f"{number}.out").open("wb") as out, (self.folder / f"{number}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), what, json.dumps(options)],
-                env=environment, stdout=out, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+        out, log = self.folder / f"{number}.out", self.folder / f"{number}.log"
+        process = nursery().bear(PROGRAM, [what, json.dumps(options)], environment, out, log)
         self.processes.append(process)
         return process
 
-    def worker(self, *, ready: bool = True, lease: float = 1, **options: Any) -> subprocess.Popen[bytes]:
+    def worker(self, *, ready: bool = True, lease: float = 1, **options: Any) -> Born:
         """A worker; when this returns it has signed on."""
         process = self.start("worker", lease=lease, **options)
         if ready:
@@ -65,27 +69,27 @@ class Crew:
             assert process.poll() is None, self.log(process)
         return process
 
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
+    def kill(self, process: Born) -> None:
         """kill -9, of the process alone: what it leaves behind is part of the test."""
         self.disturbed.add(process.pid)
         process.kill()
         process.wait()
 
-    def stop(self, process: subprocess.Popen[bytes]) -> None:
+    def stop(self, process: Born) -> None:
         """SIGSTOP: it is as if its machine slept."""
         self.disturbed.add(process.pid)
         process.send_signal(signal.SIGSTOP)
 
-    def terminate(self, process: subprocess.Popen[bytes], within: float = 20) -> int:
+    def terminate(self, process: Born, within: float = 20) -> int:
         """SIGTERM; its exit code."""
         process.terminate()
         return process.wait(within)
 
-    def log(self, process: subprocess.Popen[bytes]) -> str:
+    def log(self, process: Born) -> str:
         """What it logged so far."""
         return (self.folder / f"{self.processes.index(process)}.log").read_text(errors="replace")
 
-    def said(self, process: subprocess.Popen[bytes]) -> list[str]:
+    def said(self, process: Born) -> list[str]:
         """The whole lines it wrote to its standard output."""
         lines = (self.folder / f"{self.processes.index(process)}.out").read_text().split("\n")
         return lines[:-1]  # after the last newline: nothing, or a line cut short
@@ -127,17 +131,6 @@ class Crew:
         for number, _ in enumerate(self.processes):  # shown by pytest when the test failed
             text = (self.folder / f"{number}.log").read_text(errors="replace")
             print(f"--- process {number}\n{text[-3000:]}")
-
-
-def alive(pid: int) -> bool:
-    """True while a process runs; a zombie does not."""
-    try:
-        os.kill(pid, 0)
-        with contextlib.suppress(OSError):
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def name_of(worker: str | None) -> str:

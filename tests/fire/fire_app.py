@@ -8,49 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import logging
 import os
 import random
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import program
+from program import PATIENT, Ledger
 from recorder import record
 
 from jobsworth import CurrentJob, GiveUp, JobHandle, Jobsworth, Queue, Retry, Snooze, current_job
 from jobsworth.errors import MoveRefused
-
-PATIENT = Retry(max_attempts=3, max_crashes=100, base=0.02)  # for jobs that are killed again and again, innocently
-
-
-class Ledger:
-    """One line per event, appended whole: what really happened, whatever the engine says."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "ledger"
-
-    def write(self, kind: str, job: CurrentJob, **more: Any) -> None:
-        line = {"kind": kind, "id": job.id, "fence": job.fence, "attempt": job.attempt, "pid": os.getpid(),
-                "queue": job.queue, "at": time.monotonic(), **more}  # fmt: skip
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        os.write(handle, json.dumps(line).encode() + b"\n")
-        os.close(handle)
-
-    @contextlib.contextmanager
-    def run(self, job: CurrentJob, n: int) -> Iterator[None]:
-        """Start and end of a handler that was given `n` and returns twice that, however it ends."""
-        self.write("start", job, args={"n": n})
-        try:
-            yield
-        finally:
-            self.write("end", job, value=n * 2)
-
-    def tries(self, id_: str) -> int:
-        """How often a job has been started."""
-        return sum(f'"start", "id": "{id_}"' in line for line in self._path.read_text().splitlines())
 
 
 class App:
@@ -191,15 +159,10 @@ class App:
             time.sleep(dice.uniform(0, 0.02))
 
 
-if "FIRE_URL" in os.environ:
-    _app = App(os.environ["FIRE_URL"], Path(os.environ["FIRE_FOLDER"]))
+_app = program.here(App)
+if _app is not None:
     jobs = _app.jobs  # child processes look for it here
 
 if __name__ == "__main__":
-    what, options = sys.argv[1], json.loads(sys.argv[2])
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    if what == "worker":
-        asyncio.run(jobs.worker(**options).run(signals=True))
-    else:
-        {"enqueue": _app.enqueue_loudly, "client": _app.do_anything}[what](**options)
-        jobs.close()
+    assert _app is not None
+    program.run(_app.jobs, enqueue=_app.enqueue_loudly, client=_app.do_anything)

@@ -6,17 +6,15 @@ Run as a script it is a worker or a customer, in a process of its own: `python l
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import os
 import random
 import sqlite3
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from fire_app import PATIENT, Ledger
+import program
+from program import PATIENT, Ledger
 
 from jobsworth import CurrentJob, Jobsworth, Queue
 
@@ -138,15 +136,10 @@ class App:
         connection.close()
 
 
-if "FIRE_URL" in os.environ:
-    _app = App(os.environ["FIRE_URL"], Path(os.environ["FIRE_FOLDER"]))
+_app = program.here(App)
+if _app is not None:
     jobs = _app.jobs  # child processes look for it here
 
 if __name__ == "__main__":
-    what, options = sys.argv[1], json.loads(sys.argv[2])
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    if what == "worker":
-        asyncio.run(jobs.worker(**options).run(signals=True))
-    else:
-        _app.buy(**options)
-        jobs.close()
+    assert _app is not None
+    program.run(_app.jobs, customer=_app.buy)

@@ -7,10 +7,11 @@ import signal
 import time
 
 import pytest
-from crew import EVERYWHERE, LONG, Crew, Figures, alive, later, name_of
+from crew import EVERYWHERE, LONG, Crew, Figures, later, name_of
 from fire_history import read_ledger
 
 from jobsworth import State
+from undertaker import alive
 from waiting import until
 
 JOBS = 20_000 if LONG else 2_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import ledger_app
 import pytest
 from crew import LONG, Crew, later, name_of
 from fire_history import read_ledger
+from nursery import Born
 
 from jobsworth import State
 from waiting import until
@@ -89,7 +89,7 @@ def test_every_payment_is_in_the_ledger_once_whoever_is_killed_or_put_to_sleep(s
     assert any(job.crashes for job in jobs), "nobody was disturbed: this proved nothing"
 
 
-def _sleeps_past_its_lease(shop: Crew, worker: subprocess.Popen[bytes]) -> None:
+def _sleeps_past_its_lease(shop: Crew, worker: Born) -> None:
     shop.stop(worker)
     later(random.uniform(1.1, 2.0))
     worker.send_signal(signal.SIGCONT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from crew import LONG, Crew, Figures, later
 from fire_app import App
 from fire_history import read_ledger
 from proxy import Direction
-from weather import OUTAGES, Load, Network, call, in_a_loop, new_place, server_outages, stopped, without_doorbell
+from weather import OUTAGES, Load, Network, call, in_a_loop, server_outages, stopped, without_doorbell
 
 from jobsworth import State
 from jobsworth.errors import EngineUnavailable
@@ -28,31 +27,8 @@ NOTICED = 15  # seconds after which silence must have been noticed
 BACK = 5  # seconds after an outage within which work goes on
 
 
-@pytest.fixture(
-    params=["durable_postgres", "durable_redis"]
-)  # one word more for each server; what it acknowledges must be on the disk
-def server(request: pytest.FixtureRequest) -> Any:
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def url(server: Any) -> str:
-    return new_place(server)
-
-
-@pytest.fixture
-def network(url: str) -> Iterator[Network]:
-    with Network(url) as network:
-        yield network
-
-
-@pytest.fixture
-def far(network: Network, url: str, crew: Crew) -> Iterator[App]:
-    """The app as it is used across the network. Sends nothing but its verbs."""
-    app = App(network.through(without_doorbell(url)), crew.folder)
-    yield app
-    network.heal()
-    app.jobs.close()
+# One word more for each server; what it acknowledges must be on the disk.
+pytestmark = pytest.mark.parametrize("server", ["durable_postgres", "durable_redis"], indirect=True)
 
 
 @pytest.fixture

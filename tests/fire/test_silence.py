@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from crew import Crew, later
 from fire_app import App
-from weather import Network, call, new_place, stopped, without_doorbell
+from weather import Network, call, stopped
 
 from jobsworth.engines.postgres import lines
 from jobsworth.errors import EngineUnavailable
@@ -26,29 +26,10 @@ SQL = pytest.mark.parametrize("server", ["postgres", "pgbouncer"], indirect=True
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest) -> Any:
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def url(server: Any) -> str:
-    return new_place(server)
-
-
-@pytest.fixture
-def network(url: str) -> Iterator[Network]:
-    with Network(url) as network:
-        yield network
-
-
-@pytest.fixture
-def far(network: Network, url: str, crew: Crew) -> Iterator[App]:
-    """The app as it is used across the network, with a connection that is open."""
-    app = App(network.through(without_doorbell(url)), crew.folder)
-    app.quick.enqueue(0)
-    yield app
-    network.heal()
-    app.jobs.close()
+def far(far: App) -> App:
+    """With a connection that is open."""
+    far.quick.enqueue(0)
+    return far
 
 
 def _database(url: str, postgres: Postgres) -> str:

@@ -116,19 +116,19 @@ def select(run: Run, where: Where, may: Iterable[State] | None = None) -> Iterat
     states = states_of(where, may)
     if not states or (where.limit is not None and where.limit <= 0):
         return iter(())
-    skip = max(where.beyond, 0)
+    skip, enough = max(where.beyond, 0), PAGE
     members = _candidates(run, where, states)
     if members is not None and where.ids is None and is_exact(where, states):
-        members = members[: max(0, len(members) - skip)]  # they all match
+        members = members[: max(0, len(members) - skip)]  # they all matched when they were listed
         skip = 0
         if where.limit is not None:
-            members = members[-where.limit :] if where.newest_first else members[: where.limit]
+            enough = min(where.limit, PAGE)
 
     def matching(newest_first: bool) -> Iterator[Found]:
         if members is None:
             found = _walk(run, where, newest_first)
         else:
-            found = read_all(run, members[::-1] if newest_first else members, where)
+            found = read_all(run, members[::-1] if newest_first else members, where, enough)
         return (each for each in found if each[1].state in states)
 
     return islice(_beyond(matching, skip, where.newest_first), where.limit)
@@ -191,8 +191,10 @@ def _walk(run: Run, where: Where, newest_first: bool) -> Iterator[Found]:
         at = members[-1][:PLACE]
 
 
-def read_all(run: Run, members: Sequence[bytes], where: Where) -> Iterator[Found]:
-    for at in range(0, len(members), PAGE):
+def read_all(run: Run, members: Sequence[bytes], where: Where, enough: int = PAGE) -> Iterator[Found]:
+    """A page at a time. As a rule the first `enough` of them are, but some may have changed meanwhile."""
+    yield from _read(run, members[:enough], where)
+    for at in range(enough, len(members), PAGE):
         yield from _read(run, members[at : at + PAGE], where)
 
 

@@ -205,8 +205,8 @@ class Store:
         connection = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=_STEP
         )
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
+        for pragma in _PRAGMAS:  # some read the file, which somebody may be making just now
+            self._patiently(lambda pragma=pragma: connection.execute(pragma))  # type: ignore[misc]
         if sys.platform == "darwin":  # plain fsync() on macOS does not reach the platter
             connection.execute("PRAGMA fullfsync = ON")
         return connection
