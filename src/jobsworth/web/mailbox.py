@@ -131,7 +131,15 @@ class Mailbox:
         return self._resync
 
     def wake(self) -> None:
-        """Let whoever reads come back to take(). In the reader's own loop or from any thread."""
+        """Let whoever reads come back to take(). In the reader's own loop or from any thread.
+
+        Nothing is done where it was all taken meanwhile: that would look like a long silence that has ended.
+        """
+        if self._unread or self._resync or self.closed:
+            self.call()
+
+    def call(self) -> None:
+        """Let them come back for something else that they have to tell."""
         self._flag.set()
 
     async def wait(self, seconds: float) -> bool:

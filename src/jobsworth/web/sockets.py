@@ -110,7 +110,7 @@ class Socket:
         """Have it closed with a word of goodbye. From any thread."""
         self.close()
         with contextlib.suppress(RuntimeError):  # its loop has ended, and it with that
-            self._loop.call_soon_threadsafe(self._box.wake)
+            self._loop.call_soon_threadsafe(self._box.call)
 
     async def run(self, line: Line) -> Close | None:
         """Talk until one side has enough; None if that was the other one."""
@@ -171,7 +171,7 @@ class Socket:
         self._box.watch(seen.ids, seen.owner, everything=seen.everything)
         self._untold += [gone(job_id) for job_id in seen.hidden]
         self._site.hub.look_again(self._box, anew=anew)
-        self._box.wake()
+        self._box.call()
 
     def _enter(self) -> None:
         if not self._entered:
