@@ -110,7 +110,7 @@ class Socket:
         """Have it closed with a word of goodbye. From any thread."""
         self.close()
         with contextlib.suppress(RuntimeError):  # its loop has ended, and it with that
-            self._loop.call_soon_threadsafe(self._box.wake)
+            self._loop.call_soon_threadsafe(self._box.call)
 
     async def run(self, line: Line) -> Close | None:
         """Talk until one side has enough; None if that was the other one."""
