@@ -28,6 +28,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pass", choices=passes, help="only the tests that bear others beside them, or only the others")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """To import a file takes its time: the second pass leaves out those without a test for it."""
+    if config.getoption("--pass") != "alone" or not collection_path.match("test_*.py"):
+        return None
+    return None if collection_path.parent.name == "fire" or "mark.alone" in collection_path.read_text() else True
+
+
 @pytest.hookimpl(trylast=True)  # when all marks are there
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = config.getoption("--pass")
