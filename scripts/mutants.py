@@ -77,6 +77,26 @@ MUTANTS = (
         "and done_part(job.progress) is not None", "", "tests/test_web_eta.py",
     ),
     Mutant(
+        "web: a look that was overtaken counts twice", "web/meter.py",
+        "tuple(map(max, seen, _numbers(tally)))", "_numbers(tally)", "tests/test_web_metrics.py",
+    ),
+    Mutant(
+        "web: minutes are remembered for ever", "web/meter.py",
+        "            self._from = max(self._from, begin)\n", "", "tests/test_web_metrics.py",
+    ),
+    Mutant(
+        "web: minutes that are forgotten count again", "web/meter.py",
+        "and tally.at >= self._from", "", "tests/test_web_metrics.py",
+    ),
+    Mutant(
+        "web: counters begin with what was there", "web/meter.py",
+        "count=not anew", "count=True", "tests/test_web_metrics.py",
+    ),
+    Mutant(
+        "web: hours count beside their minutes", "web/meter.py",
+        "tally.seconds == MINUTE and", "", "tests/test_web_metrics.py",
+    ),
+    Mutant(
         "web: levels do not matter", "web/site.py",
         "if visitor.level >= level or", "if visitor.level is not Level.NONE or", "tests/test_web_matrix.py",
     ),
@@ -255,7 +275,7 @@ MUTANTS = (
         "job.state == CANCELLING and ending[4] or ending[3]", "ending[3]", REDIS,
     ),
     Mutant(
-        "redis: two that pack count twice", "engines/redis/lua/pack.lua",
+        "redis: two that pack undo each other's work", "engines/redis/lua/pack.lua",
         "~= change[3] then return 0", "~= change[3] and false then return 0",
         "tests/test_statistics.py -k two_that_pack",
     ),

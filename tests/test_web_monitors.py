@@ -11,6 +11,7 @@ from jobsworth import Jobsworth, Retry
 from jobsworth.engine import QueueStatus, WorkerCard
 from jobsworth.errors import ExtraMissing
 from jobsworth.job import State
+from jobsworth.statistics import ENDS
 from jobsworth.web import Level, Visitor, metrics
 from waiting import until
 from web_client import HOSTS, Client, a_dead_letter, a_site, an_app
@@ -117,7 +118,8 @@ def test_the_numbers_are_in_the_form_prometheus_reads() -> None:
     assert found["jobs_workers",] == 1
     assert found["jobs_queue_oldest_seconds", "mail"] >= 0
     assert ("jobs_worker_last_poll_timestamp_seconds",) in found
-    assert {label for name, *labels in found for label in labels} <= {"mail", "film", "send", *State}
+    known = {"mail", "film", "pictures", "send", "cut", *State, *ENDS}
+    assert {label for name, *labels in found for label in labels} <= known
 
 
 def test_no_label_grows_without_bound() -> None:

@@ -177,6 +177,7 @@ class Charts(Hall):
         door.turn([settle(*each, RETRY) for each in zip(claims, outcomes, strict=True)])
         found = told(door).tallies
         assert sum(each.completed for each in found) == sum(sum(each.run) for each in found) == 30
+        assert {each.task: each.completed for each in found} == {"send": 10, "ring": 20}
         assert sum(each.failed for each in found) == 10
         assert sum(sum(each.wait) for each in found) == 40
 

@@ -1,28 +1,34 @@
-"""Numbers for Prometheus, read off the engine at each scrape: nothing is counted apart, so nothing can be miscounted.
+"""Numbers for Prometheus, read off the engine at each scrape; what only grows comes from the meter.
 
-Labels are queue, task and state. Queues beyond MOST are added up as one, so that no label grows without bound.
+Labels are queue, task, state and cause. Queues beyond MOST, and tasks beyond the meter's, are added up as one, so that
+no label grows without bound.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from jobsworth.engine import QueueStatus, WorkerCard
 from jobsworth.errors import ExtraMissing
-from jobsworth.job import State
+from jobsworth.job import FINAL, State
 from jobsworth.loads import running
+from jobsworth.statistics import BOUNDS, ENDS
+
+from .meter import OTHERS, Count
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 MOST = 500  # queues named
 MOST_TASKS = 100  # tasks named that nobody knows
-OTHERS = "_others"
 
 
-def exposition(queues: Sequence[QueueStatus], workers: Sequence[WorkerCard]) -> tuple[str, bytes]:
+def exposition(
+    queues: Sequence[QueueStatus], workers: Sequence[WorkerCard], counts: Sequence[Count] = ()
+) -> tuple[str, bytes]:
     """The media type and the text. Raises ExtraMissing (E115)."""
     try:
         from prometheus_client import CollectorRegistry
@@ -32,20 +38,23 @@ def exposition(queues: Sequence[QueueStatus], workers: Sequence[WorkerCard]) -> 
             "/metrics needs prometheus-client, which is not installed", hint="pip install 'jobsworth[web]'"
         ) from exc
     registry = CollectorRegistry()
-    registry.register(_Numbers(queues, workers))
+    registry.register(_Numbers(queues, workers, counts))
     return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry)
 
 
 class _Numbers:
     """One scrape."""
 
-    def __init__(self, queues: Sequence[QueueStatus], workers: Sequence[WorkerCard]) -> None:
+    def __init__(self, queues: Sequence[QueueStatus], workers: Sequence[WorkerCard], counts: Sequence[Count]) -> None:
         self._queues = _bounded(queues)
         self._workers = workers
+        self._counts = counts
 
     def collect(self) -> Iterator[Metric]:
         yield from self._by_queue()
         yield from self._by_worker()
+        yield from self._by_task()
+        yield from self._by_time()
 
     def _by_queue(self) -> Iterator[Metric]:
         from prometheus_client.core import GaugeMetricFamily as Gauge
@@ -85,6 +94,35 @@ class _Numbers:
             yield Gauge("jobs_worker_last_poll_timestamp_seconds", "When the newest heartbeat came", now - min(beats))
             yield Gauge("jobs_worker_oldest_poll_timestamp_seconds", "When the most silent worker was last heard of",
                         now - max(beats))  # fmt: skip
+
+    def _by_task(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily as Counter
+
+        finished = Counter("jobs_finished", "Jobs that ended after a run", None, ["queue", "task", "state"])
+        returned = Counter("jobs_returned", "Runs after which their job waits again", None, ["queue", "task", "cause"])
+        busy = Counter("jobs_busy_seconds", "Seconds that all runs took together", None, ["queue", "task"])
+        for count in self._counts:
+            name = [count.queue, count.task]
+            for end, number in zip(ENDS, count.ends, strict=True):
+                (finished if end in FINAL else returned).add_metric([*name, end], number)
+            busy.add_metric(name, count.busy)
+        yield from (finished, returned, busy)
+
+    def _by_time(self) -> Iterator[Metric]:
+        """Histograms without a sum: what is known of each run is its bucket."""
+        from prometheus_client.core import HistogramMetricFamily as Histogram
+
+        run = Histogram("jobs_duration_seconds", "How long runs took that completed", labels=["queue", "task"])
+        wait = Histogram("jobs_wait_seconds", "How long jobs had been due when they started", labels=["queue", "task"])
+        for count in self._counts:
+            labels = {"queue": count.queue, "task": count.task}
+            for histogram, numbers in ((run, count.run), (wait, count.wait)):
+                below = list(accumulate(numbers))
+                if below[-1]:
+                    buckets = list(zip([*map(str, BOUNDS), "+Inf"], map(float, below), strict=True))
+                    histogram.add_metric(list(labels.values()), buckets, None)
+                    histogram.add_sample(f"{histogram.name}_count", labels, below[-1])
+        yield from (run, wait)
 
 
 def _sum_of_memory(workers: Iterable[WorkerCard]) -> int:

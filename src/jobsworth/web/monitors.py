@@ -14,6 +14,7 @@ from jobsworth.loads import running
 from . import choice
 from .floor import theirs
 from .message import Request, Response, json_response
+from .meter import MINUTE
 from .metrics import exposition
 from .shown import counts, pending
 
@@ -132,12 +133,15 @@ async def task_stats(site: Site, request: Request) -> Response:
     return json_response(await request.ask.call(look))
 
 
-async def metrics(_site: Site, request: Request) -> Response:
+async def metrics(site: Site, request: Request) -> Response:
     """Numbers for Prometheus."""
+    meter, serves = site.meter, request.visitor.serves
+    meter.know([(task.queue.name, task.name) for task in list(site.jobs.tasks.values())])
 
     async def look(engine: Engine) -> Response:
         queues = await theirs(engine, request.visitor)
-        kind, body = exposition(queues, await engine.workers())
+        meter.add(await engine.statistics(meter.reach(), MINUTE))
+        kind, body = exposition(queues, await engine.workers(), list(meter.counts(serves)))
         return Response(200, {"content-type": kind}, body)
 
     return await request.ask.call(look)

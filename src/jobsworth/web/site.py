@@ -28,6 +28,7 @@ from .asgi import Asgi
 from .forecast import Forecast
 from .hub import Hub
 from .message import JSON, MAX_BODY, Request, Response
+from .meter import Meter
 from .refusal import (
     BadRequest,
     BodyTooLarge,
@@ -96,6 +97,7 @@ class Site:
         self.worker = worker
         self.origins = frozenset(origins)
         self.forecast = Forecast()
+        self.meter = Meter()
         self.hub = Hub(jobs.bridge, self.forecast, most=streams)
         self._started = time.monotonic()
         self._authorize = authorize
