@@ -134,7 +134,7 @@ export function WorkerTable({ workers, whole }) {
       <td>${heard(each)}</td>
       <td><${Slots} running=${each.running} slots=${sum(each.queues)} /></td>
       <td><${Runs} jobs=${each.jobs} running=${each.running} /></td>
-      ${whole && html`<td>${Object.entries(each.queues).map(([name, slots]) => html`<span key=${name} class="chip">${name} × ${slots}</span>`)}</td>
+      ${whole && html`<td>${Object.entries(each.queues).map(([name, slots]) => html` <span key=${name} class="chip">${name} × ${slots}</span>`)}</td>
         <td><${When} at=${each.started_at} /></td>`}
       <td class="number">${bytes(each.rss)}</td>
       <td>${each.version}${versions.size > 1 && html` <span class="badge warn">differs</span>`}</td>
