@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pictures
 
-from jobsworth import Jobsworth, Queue, QueueService, Retry
+from jobsworth import GiveUp, Jobsworth, Queue, QueueService, Retry
 
 jobs = Jobsworth()  # JOBSWORTH_URL, else an SQLite file in this folder, made when it is first needed
 
@@ -40,14 +40,16 @@ class ImageQueue(QueueService):
     worker_count = 4  # at once, in each worker process
     timeout = 60  # seconds for one attempt
     max_size = 1000  # pictures that may wait; then enqueueing raises QueueFull
-    # Anything may fail once, a full disk for example, and is tried again. A damaged file stays damaged.
-    retry = Retry(max_attempts=5, give_up_on=(pictures.PictureError,))
+    retry = Retry(max_attempts=5)  # anything may fail once, a full disk for example
 
     def handle_item(self, item: Photo) -> list[Path]:
         """Make the outputs, one by one. Safe to run again from the start: the same files get the same content."""
         total = 1 + len(pictures.SIZES) * len(pictures.ENCODERS)
         self.report_progress(current=0, total=total, message="opening")
-        picture = pictures.load(item.source)
+        try:
+            picture = pictures.load(item.source)
+        except pictures.PictureError as exc:  # a damaged file stays damaged
+            raise GiveUp(str(exc)) from exc  # these words reach the person whose picture it is; others stay with us
         made: list[Path] = []
         for size, longest in pictures.SIZES.items():
             small = pictures.shrink(picture, longest)

@@ -48,7 +48,7 @@ def load(path: Path, *, largest: int = max(SIZES.values())) -> Image.Image:
             picture.load()
             return _plain(ImageOps.exif_transpose(picture))
     except FileNotFoundError as exc:
-        raise PictureError(f"{path.name} is not there: {path}") from exc
+        raise PictureError(f"{path.name} is not there") from exc
     except UnidentifiedImageError as exc:
         raise PictureError(f"{path.name} is not a picture we can read ({', '.join(FORMATS)})") from exc
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
