@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from floor import Floor, Operator, is_live
+from floor import Floor, Operator, is_live, violations
 from house import dead
 from playwright.sync_api import Page, expect
 from test_dashboard_trust import AWAY
@@ -177,3 +177,23 @@ def test_keys_that_act_need_shift(floor: Floor, operator: Operator) -> None:
     page.keyboard.press("Escape")
     assert floor.now(job).state == "failed"
     assert not floor.paused("mail")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_views_words_and_logs_can_be_read_by_everybody(
+    floor: Floor, operators: Callable[..., Operator], scheme: str
+) -> None:
+    job = floor.steps("log INFO Reading", "log WARNING a warning", "log ERROR an error", "progress 40 Reading")
+    page = operators(color_scheme=scheme, viewport={"width": 390, "height": 844}).visit(f"#/jobs/{job.id}")
+    expect(page.get_by_role("log", name="Log").locator("[data-level=ERROR]")).to_be_visible()
+    wrong = violations(page, colours_only=scheme == "dark")
+    page.goto("/background/#/jobs?state=running")
+    is_live(page)
+    save_view(page, "What runs now, under a name that is longer than usual")
+    page.get_by_role("checkbox", name="Choose all on this page").check()
+    wrong += violations(page, colours_only=scheme == "dark")
+    page.get_by_role("button", name="Delete view").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    wrong += violations(page, colours_only=scheme == "dark")
+    assert wrong == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
