@@ -80,9 +80,10 @@ def test_times_are_lines_with_gaps_where_nothing_is_known(onlooker: Operator) ->
     drawn = wait.locator("path.line.calm").get_attribute("d") or ""
     assert drawn.count("M") == 2, "a piece before the gap and one after it"
     wait.get_by_text("As a table").click()
-    half = [row.locator("td").first.inner_text() for row in wait.locator("tbody tr").all()]
-    assert half.count("–") == 60 - 35
-    assert set(half) - {"–"} == {"35 ms"}  # from 20 to 50 ms, the half of them
+    rows = [[cell.inner_text() for cell in row.locator("td").all()] for row in wait.locator("tbody tr").all()]
+    assert rows.count(["–", "–"]) == 60 - 35
+    ((half, most),) = {tuple(row) for row in rows} - {("–", "–")}
+    assert (half, most) in (("35 ms", "48 ms"), ("35 ms", "49 ms"))  # all took from 20 to 50 ms
 
 
 def test_the_axis_begins_with_zero_and_its_end_holds_everything(onlooker: Operator) -> None:

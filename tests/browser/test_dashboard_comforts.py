@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from floor import Floor, Operator, is_live
+from floor import Floor, Operator, is_live, violations
 from house import dead
 from playwright.sync_api import Page, expect
 from test_dashboard_trust import AWAY
@@ -87,8 +87,16 @@ def test_views_are_kept_under_a_name(floor: Floor, operators: Callable[..., Oper
     expect(other.get_by_role("navigation", name="Saved views").get_by_role("link")).to_have_count(0)
 
 
-@pytest.mark.parametrize("kept", ["{", "null", "7", '[["a"], 3, ["<img src=x onerror=alert(1)>", "jobs"], null]'])
-def test_views_that_somebody_else_has_written_break_nothing(floor: Floor, operator: Operator, kept: str) -> None:
+SCRIPT = "<img src=x onerror=alert(1)>"
+
+
+@pytest.mark.parametrize(
+    ("kept", "names"),
+    [("{", []), ("null", []), ("7", []), (json.dumps([["a"], 3, [SCRIPT, "jobs"], None, ["b", 1], {}]), [SCRIPT])],
+)
+def test_views_that_somebody_else_has_written_break_nothing(
+    floor: Floor, operator: Operator, kept: str, names: list[str]
+) -> None:
     page = operator.visit()
     page.evaluate("(kept) => localStorage.setItem('jobsworth.views', kept)", kept)
     page.goto("/background/#/jobs")
@@ -96,7 +104,7 @@ def test_views_that_somebody_else_has_written_break_nothing(floor: Floor, operat
     is_live(page)
     expect(page.get_by_text("No job yet")).to_be_visible()
     save_view(page, "mine")
-    expect(page.get_by_role("link", name="mine")).to_be_visible()
+    expect(page.get_by_role("navigation", name="Saved views").get_by_role("link")).to_have_text([*names, "mine"])
 
 
 def test_those_chosen_are_exported_and_no_others(floor: Floor, operator: Operator, tmp_path: Path) -> None:
@@ -169,3 +177,23 @@ def test_keys_that_act_need_shift(floor: Floor, operator: Operator) -> None:
     page.keyboard.press("Escape")
     assert floor.now(job).state == "failed"
     assert not floor.paused("mail")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_views_words_and_logs_can_be_read_by_everybody(
+    floor: Floor, operators: Callable[..., Operator], scheme: str
+) -> None:
+    job = floor.steps("log INFO Reading", "log WARNING a warning", "log ERROR an error", "progress 40 Reading")
+    page = operators(color_scheme=scheme, viewport={"width": 390, "height": 844}).visit(f"#/jobs/{job.id}")
+    expect(page.get_by_role("log", name="Log").locator("[data-level=ERROR]")).to_be_visible()
+    wrong = violations(page, colours_only=scheme == "dark")
+    page.goto("/background/#/jobs?state=running")
+    is_live(page)
+    save_view(page, "What runs now, under a name that is longer than usual")
+    page.get_by_role("checkbox", name="Choose all on this page").check()
+    wrong += violations(page, colours_only=scheme == "dark")
+    page.get_by_role("button", name="Delete view").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    wrong += violations(page, colours_only=scheme == "dark")
+    assert wrong == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -8,7 +8,7 @@ const kept = saved("views", "[]");
 /** What is kept, as far as it is what it should be: somebody else may have written there. @returns {[string, string][]} */
 function views() {
   try {
-    return JSON.parse(kept.value).filter(([name, text]) => typeof name === "string" && typeof text === "string");
+    return JSON.parse(kept.value).filter((each) => Array.isArray(each) && each.length === 2 && each.every((part) => typeof part === "string"));
   } catch {
     return [];
   }
