@@ -69,6 +69,10 @@ MUTANTS = (
         "if request.visitor.serves(each.queue)", "if True", "tests/test_web_history.py",
     ),
     Mutant(
+        "web: charts are kept for too long", "web/past.py",
+        "good_for = step / 60 - 1", "good_for = step / 6", "tests/test_web_history.py",
+    ),
+    Mutant(
         "web: each event asks for earlier runs", "web/forecast.py",
         "known is None or time.monotonic() - known.at >= GOOD_FOR", "True", "tests/test_web_eta.py",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 
 from jobsworth.clock import ManualClock
 from jobsworth.engine import QueueStatus
+from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.sqlite import SqliteEngine
 from jobsworth.job import Failure, State
 from jobsworth.outcome import Failed, Lost, Released
-from jobsworth.statistics import DAY
-from jobsworth.web import Level, Visitor
+from jobsworth.statistics import DAY, Statistics
+from jobsworth.web import Level, Visitor, past
 from web_client import ADMIN, HOSTS, Client, House, a_site
 
 BROKEN = Failed(Failure("OSError", "no such host", "error"))
@@ -139,3 +141,52 @@ def test_charts_survive_a_restart(tmp_path: Path) -> None:
 def test_the_overview_offers_them() -> None:
     shown = Client(a_site(House().jobs)).get("/api/overview").json()
     assert "/api/history" in shown["visitor"]["offers"]
+
+
+class Counting(MemoryEngine):
+    """Counts how often it is asked for statistics."""
+
+    asked = 0
+
+    async def statistics(self, *args: Any, **more: Any) -> Statistics:
+        self.asked += 1
+        return await super().statistics(*args, **more)
+
+
+def test_a_long_time_is_not_read_anew_for_each_page_that_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Counting(clock := ManualClock(1_800_000_000.0))
+    house = House(engine, clock)
+    house.run("send")
+    house.run("cut")
+    site = a_site(house.jobs)
+    everything, mail = Client(site), Client(a_site(house.jobs, Visitor(Level.READ, queues={"mail"})))
+    mail.site.recent = site.recent  # as if the visitors of one site
+
+    def ended(client: Client, query: str) -> int:
+        return sum(span["ended"] for span in client.get(f"/api/history?minutes=43200{query}").json()["spans"])
+
+    assert [ended(everything, ""), ended(everything, ""), ended(mail, ""), ended(everything, "")] == [2, 2, 1, 2]
+    assert engine.asked == 1
+    assert (ended(everything, "&queue=mail"), ended(everything, "&task=cut"), engine.asked) == (1, 1, 3)
+    house.run("send")
+    later = time.monotonic() + 21_600 / 60
+    monkeypatch.setattr(past.time, "monotonic", lambda: later)
+    found = house.call(lambda engine: site.recent.of(engine, past.Past(minutes=43_200), 21_600))
+    assert sum(tally.completed for tally in found.tallies) == 3
+
+
+def test_the_last_hour_is_always_as_it_is_now() -> None:
+    house = House()
+    client = Client(a_site(house.jobs))
+    for number in range(1, 4):
+        house.run()
+        [span] = client.get("/api/history").json()["spans"]
+        assert span["ended"] == number
+
+
+def test_few_answers_are_kept() -> None:
+    house = House()
+    kept = past.Recent()
+    for minutes in range(61, 161):
+        house.call(lambda engine, minutes=minutes: kept.of(engine, past.Past(minutes=minutes), 300))
+    assert len(kept._known) == past.MOST

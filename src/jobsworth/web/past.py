@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -10,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from jobsworth.engine import Engine
-from jobsworth.statistics import ENDS, Level, Tally, merged, percentile
+from jobsworth.statistics import ENDS, Level, Statistics, Tally, merged, percentile
 
 from .choice import Name
 from .message import Request, Response, json_response
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from .site import Site
 
 T = TypeVar("T", Tally, Level)
+MOST = 8  # answers that are kept for those who ask the same
 # Minutes looked back on, at most, and how many seconds a span then has. Of two days ago there are only hours.
 _STEPS = ((60, 60), (360, 300), (1_440, 900), (10_080, 7_200), (43_200, 21_600))
 
@@ -78,13 +81,37 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     depths: list[Depth]
 
 
-async def history(_site: Site, request: Request) -> Response:
+class Recent:
+    """What was asked lately: a month of many tasks is much to read, and pages that show it ask every few seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[Past, tuple[float, Statistics]] = {}
+
+    async def of(self, engine: Engine, asked: Past, step: int) -> Statistics:
+        """What the engine has counted; not anew before a sixtieth of a step has gone by, or a second."""
+        good_for = step / 60 - 1
+        with self._lock:
+            known = self._known.get(asked)
+        if known is not None and time.monotonic() < known[0] + good_for:
+            return known[1]
+        found = await engine.statistics(asked.minutes * 60.0, step, queue=asked.queue, task=asked.task)
+        if good_for > 0:
+            with self._lock:
+                self._known.pop(asked, None)
+                self._known[asked] = (time.monotonic(), found)
+                while len(self._known) > MOST:
+                    del self._known[next(iter(self._known))]
+        return found
+
+
+async def history(site: Site, request: Request) -> Response:
     """What ended when, over all that the visitor may see."""
     asked: Past = request.query
     step = next(step for most, step in _STEPS if asked.minutes <= most)
 
     async def look(engine: Engine) -> History:
-        found = await engine.statistics(asked.minutes * 60.0, step, queue=asked.queue, task=asked.task)
+        found = await site.recent.of(engine, asked, step)
         ends: dict[float, list[Tally]] = defaultdict(list)
         levels: dict[float, list[Level]] = defaultdict(list)
         for tally in _visible(found.tallies, request):

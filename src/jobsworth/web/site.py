@@ -29,6 +29,7 @@ from .forecast import Forecast
 from .hub import Hub
 from .message import JSON, MAX_BODY, Request, Response
 from .meter import Meter
+from .past import Recent
 from .refusal import (
     BadRequest,
     BodyTooLarge,
@@ -98,6 +99,7 @@ class Site:
         self.origins = frozenset(origins)
         self.forecast = Forecast()
         self.meter = Meter()
+        self.recent = Recent()
         self.hub = Hub(jobs.bridge, self.forecast, most=streams)
         self._started = time.monotonic()
         self._authorize = authorize
