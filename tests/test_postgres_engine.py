@@ -363,17 +363,17 @@ def test_now_and_then_everything_is_looked_at_all_the_same(monkeypatch: pytest.M
     assert floor.begin() == EVER
 
 
-def _pages_touched(engine: PostgresEngine, work: Callable[[], object]) -> int:
+def _pages_touched(database: str, engine: PostgresEngine, work: Callable[[], object]) -> int:
     """Pages of the jobs' table, and of its indexes, that the server looked at meanwhile."""
-    before = _pages(engine)
+    before = _pages(database, engine)
     work()
-    return _pages(engine) - before
+    return _pages(database, engine) - before
 
 
-def _pages(engine: PostgresEngine) -> int:
+def _pages(database: str, engine: PostgresEngine) -> int:
     """The same since there is this database. What a connection has looked at is counted for sure when it has gone."""
     finish(engine.close())
-    with psycopg.connect(_url, autocommit=True) as line:
+    with psycopg.connect(database, autocommit=True) as line:
         ours = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ %s"
         until(lambda: line.execute(ours, ("^jobsworth",)).fetchone() == (0,), what="the engine has hung up")
         row = line.execute(
@@ -385,7 +385,8 @@ def _pages(engine: PostgresEngine) -> int:
     return int(row[0])
 
 
-def test_rescue_does_not_walk_past_what_an_old_snapshot_keeps(database: str) -> None:
+def test_rescue_does_not_walk_past_what_an_old_snapshot_keeps(postgres: Postgres) -> None:
+    database = postgres.new_database()
     engine = _engine(_with(database, "schema=kept"))
     finish(engine.open())
     with psycopg.connect(database) as old:
@@ -396,7 +397,7 @@ def test_rescue_does_not_walk_past_what_an_old_snapshot_keeps(database: str) -> 
             claims = finish(engine.turn("w", [], [Want("mail", 1_000, ("send",))], lease=0.001)).claims
             finish(engine.turn("w", [settle(claim, Succeeded(b"1"), Retry()) for claim in claims], [], lease=30))
         reclaim = lambda: finish(engine.reclaim(100, worker="w", lease=30))  # noqa: E731
-        whole = _pages_touched(engine, reclaim)
+        whole = _pages_touched(database, engine, reclaim)
         floor = engine._sights.held
         floor._on, floor._whole_at = True, time.monotonic()
         with psycopg.connect(database, autocommit=True) as line:
@@ -404,7 +405,7 @@ def test_rescue_does_not_walk_past_what_an_old_snapshot_keeps(database: str) -> 
         assert row is not None
         floor._after = row[0]
         assert whole > 300
-        assert _pages_touched(engine, reclaim) < whole / 10
+        assert _pages_touched(database, engine, reclaim) < whole / 10
     finish(engine.close())
 
 

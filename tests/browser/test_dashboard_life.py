@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from floor import Floor, Operator, is_live
 from playwright.sync_api import Page, expect
 
@@ -74,6 +75,7 @@ def test_the_same_by_keyboard(floor: Floor, operator: Operator) -> None:
     expect(page.get_by_label("Result", exact=True).last).to_contain_text('"to": "grace"')
 
 
+@pytest.mark.alone
 def test_progress_comes_within_a_second_and_cancel_asks_for_a_reason(floor: Floor, operator: Operator) -> None:
     job = floor.steps("progress 25 Reading", label="rows.csv")
     page = operator.visit(f"#/jobs/{job.id}")

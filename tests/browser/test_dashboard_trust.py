@@ -15,6 +15,7 @@ from waiting import until
 AWAY = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
 
 
+@pytest.mark.alone
 def test_lists_follow_within_a_second_or_so(floor: Floor, operator: Operator) -> None:
     floor.jobs.pause("mail")
     page = operator.visit("#/jobs")
