@@ -88,3 +88,39 @@ def test_progress_that_could_not_be_written_is_written_later(heard: list[Event])
         handle.wait(10)
     assert any(isinstance(event, EngineBack) for event in heard)
     jobs.close()
+
+
+class LostOnItsWay(MemoryEngine):
+    """Loses the first pulse that carries progress, and says so only when the run has ended meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.carried, self.ended = threading.Event(), threading.Event()
+
+    async def pulse(self, card: WorkerCard, pulses: Any, *, lease: float) -> Heard:
+        if not self.carried.is_set() and any(isinstance(each, Pulse) and each.progress for each in pulses):
+            self.carried.set()
+            assert self.ended.wait(10)
+            raise EngineUnavailable("lost")
+        return await super().pulse(card, pulses, lease=lease)
+
+
+def test_progress_of_a_run_that_ends_while_its_pulse_is_lost_comes_with_the_ending() -> None:
+    engine = LostOnItsWay()
+    jobs = Jobsworth(engine=engine)
+
+    @jobs.task
+    def works() -> None:
+        current_job().report_progress(9, 10, message="nearly done")
+        assert engine.carried.wait(10)
+
+    with jobs.worker(lease=5) as worker:
+        handle = works.enqueue()
+        assert engine.carried.wait(10)
+        until(lambda: not worker._shop.runs, what="its run has ended")
+        engine.ended.set()
+        job = handle.wait(10)
+    assert job.state is State.COMPLETED
+    assert job.progress is not None
+    assert job.progress.message == "nearly done"
+    jobs.close()

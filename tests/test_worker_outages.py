@@ -149,6 +149,38 @@ def test_what_ended_during_an_outage_longer_than_its_lease_is_written_down(
     assert of(LeaseTaken, heard) == []
 
 
+def test_who_is_back_first_does_not_take_the_jobs_of_those_who_come_a_little_later(jobs: Jobsworth, wire: Wire) -> None:
+    """Nobody could renew a lease during an outage that was longer than the lease."""
+    go, runs = threading.Event(), threading.Semaphore(0)
+    early: list[Event] = []
+    late: list[Event] = []
+
+    @jobs.task
+    def held() -> str:
+        runs.release()
+        go.wait(30)
+        return "done"
+
+    with (
+        jobs.worker({"default": 1}, lease=1, listener=early.append) as first,
+        jobs.worker({"default": 1}, lease=1, listener=late.append),
+    ):
+        handles = [held.enqueue() for _ in range(2)]
+        assert all(runs.acquire(timeout=10) for _ in handles)
+        wire.cut = True
+        until(lambda: of(EngineLost, early) and of(EngineLost, late))
+        time.sleep(1.5)  # the leases run out
+        wire.only = first.id
+        until(lambda: of(EngineBack, early))  # and what it would have rescued then is rescued
+        wire.cut = False
+        until(lambda: of(EngineBack, late))
+        go.set()
+        assert [handle.result(10) for handle in handles] == ["done", "done"]
+    found = [handle.refresh().job for handle in handles]
+    assert [(job.attempt, job.crashes) for job in found] == [(1, 0), (1, 0)]
+    assert of(LeaseTaken, late) == []
+
+
 def test_it_asks_again_within_two_seconds_however_long_the_outage_was(jobs: Jobsworth) -> None:
     from jobsworth.worker import office
 

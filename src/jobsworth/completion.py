@@ -75,9 +75,10 @@ class Completions:
         job.check_cancelled()  # nothing has been written yet: the right moment to stop
 
         def ending() -> Settlement:
-            settlement = settle(job.claim, Succeeded(packed, job.untold()), task.retry)
+            # Also what was told: that pulse may fail, or come too late for a job that is completed by now.
+            job.untold()
+            settlement = settle(job.claim, Succeeded(packed, job.note), task.retry)
             if job.journal is not None:
-                # Also those that were told: that pulse may come too late for a job that is completed by now.
                 settlement = replace(settlement, lines=job.journal.newest())
             job.settling = settlement
             self._tell(settlement, False)

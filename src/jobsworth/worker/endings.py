@@ -6,7 +6,6 @@ import msgspec
 
 from jobsworth.context import CurrentJob
 from jobsworth.job import Claim
-from jobsworth.journal import Journal
 from jobsworth.lifecycle import Settlement
 from jobsworth.logged import KEPT
 
@@ -22,7 +21,6 @@ class Ending(msgspec.Struct, gc=False):
     was_crashed: bool = False
     told: bool = False  # that its lease was lost is known already
     context: CurrentJob | None = None
-    journal: Journal | None = None  # of a run that has logged something
     in_doubt: bool = False  # it was sent before, and no answer came: it may have been written then
 
     @property
@@ -34,10 +32,18 @@ class Ending(msgspec.Struct, gc=False):
         """What its handler has written itself, in its own transaction: nothing else can be written."""
         return self.context.settled if self.context is not None else None
 
-    def with_lines(self) -> Settlement:
-        """What to write down, with the lines that no pulse has carried. Only now: one may just have failed."""
-        lines = () if self.journal is None else self.journal.untold()
-        if lines:
-            known = self.settlement.lines
-            self.settlement = msgspec.structs.replace(self.settlement, lines=(*known, *lines)[-KEPT:])
+    @property
+    def has_news(self) -> bool:
+        """Whether its run has said anything that its settlement lacks: the pulse that carried it may just have failed."""
+        return self.context is not None and not (self.context.told and self.context.journal is None)
+
+    def with_news(self) -> Settlement:
+        """What to write down, with the progress and the lines that no pulse has carried. Only now: one may have failed."""
+        assert self.context is not None
+        note, lines = self.context.untold(), self.context.untold_lines()
+        if note is not None or lines:
+            known = self.settlement
+            self.settlement = msgspec.structs.replace(
+                known, progress=note or known.progress, lines=(*known.lines, *lines)[-KEPT:]
+            )
         return self.settlement

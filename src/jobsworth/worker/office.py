@@ -42,6 +42,7 @@ POLL = 1.0  # seconds between looks when nothing rings: hints may be lost, facts
 NEWS_EVERY = 0.2  # seconds between pulses that carry news
 HEAR_EVERY = 0.1  # seconds between looks for cancellations when something rings
 BACKOFF = (0.1, 1.5)  # seconds between tries while the engine is away: first, longest. To connect may take 3 s besides
+ALL_BACK = 5.0  # seconds after an outage within which every living worker has been heard again
 
 
 class Office:
@@ -290,7 +291,7 @@ class Office:
         sent = self._loop.time()
         try:
             settle = [
-                ending.settlement if ending.journal is None else ending.with_lines()
+                ending.with_news() if ending.has_news else ending.settlement
                 for ending in endings
                 if ending.settled is None
             ]
@@ -376,6 +377,10 @@ class Office:
         if self._down_since is None:
             self._down_since = self._loop.time()
             self._tell(EngineLost(str(exc)))
+        now = self._loop.time()
+        if now - self._down_since > self._lease / 2:
+            # Others could not renew their leases either: what has run out meanwhile is not lost for that.
+            self._upkeep.next = max(self._upkeep.next, now + ALL_BACK)
         first, longest = BACKOFF
         self._tries += 1
         return float(min(longest, first * 2 ** min(self._tries, 16)) * random.uniform(0.5, 1.0))  # noqa: S311

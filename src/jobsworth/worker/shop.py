@@ -150,7 +150,7 @@ class Shop:
         if gives_up(settlement):
             settlement = with_letter(claim, settlement, self._tasks, self._tell)
         slot, context = claim.queue if slot_free else None, run.context
-        self._endings.append(Ending(claim, settlement, slot, run.crashed_before, run.lost, context, context.journal))
+        self._endings.append(Ending(claim, settlement, slot, run.crashed_before, run.lost, context))
         if threading.get_ident() == self._loop_thread:
             if not self._delivering:
                 # At the end of this round of the loop, so that jobs that end together are written down together.
