@@ -34,11 +34,11 @@ class Ending(msgspec.Struct, gc=False):
 
     @property
     def has_news(self) -> bool:
-        """Whether its run has said anything that its settlement lacks: the pulse that carried it may just have failed."""
+        """Whether its run has said what its settlement may lack: the pulse that carried it may just have failed."""
         return self.context is not None and not (self.context.told and self.context.journal is None)
 
     def with_news(self) -> Settlement:
-        """What to write down, with the progress and the lines that no pulse has carried. Only now: one may have failed."""
+        """What to write down, with progress and lines that no pulse has carried. Only now: one may have failed."""
         assert self.context is not None
         note, lines = self.context.untold(), self.context.untold_lines()
         if note is not None or lines:
