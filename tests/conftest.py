@@ -46,6 +46,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for left_out in passes.values() for item in left_out])
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Iterator[None]:
+    """What another process tells of must be text. Some tests log what is none."""
+    return _as_text((yield))  # type: ignore[return-value]
+
+
+def _as_text(told: Any) -> Any:
+    if isinstance(told, str):
+        return told.encode("utf-8", "backslashreplace").decode()
+    if isinstance(told, dict):
+        return {_as_text(name): _as_text(value) for name, value in told.items()}
+    return type(told)(map(_as_text, told)) if type(told) in (list, tuple) else told
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
     """One more than there are processors, for many tests wait. Given servers are not shared: there is one run then."""
