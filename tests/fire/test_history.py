@@ -161,6 +161,9 @@ MUTANTS: dict[str, tuple[Mutant, str]] = {
     "a job cancelled waiting starts": (lambda h: h.events.append(Event("start", "c", 9, 1, 100, 9.0)), "cancelled"),
     "one lease is used twice": (lambda h: moved(h, 3, fence=7), "under one lease"),
     "leases shrink": (lambda h: moved(h, 3, fence=6), "earlier lease"),
+    "a healthy process starts what was taken from it": (
+        lambda h: (moved(h, 1, at=4.5), h.disturbed.clear()), "earlier lease",
+    ),
     "two healthy workers run one job": (
         lambda h: (h.disturbed.clear(), h.events.insert(4, Event("end", "b", 7, 1, 101, 3.9, "q"))), "same time",
     ),
@@ -288,6 +291,8 @@ EXCUSED: dict[str, Mutant] = {
         h, verb="pulse", at=4.5, end=4.6, pulses=[Pulse(Lease("b", 7), WHOLE)], lost=["b"]
     ),
     "a cancel without an answer was carried out": lambda h: told(h, CANCEL_C, ended=None, moved=[]),
+    "a stopped process starts what was taken from it": lambda h: moved(h, 1, at=4.5),
+    "a stopped process starts it while it runs elsewhere": lambda h: moved(h, 1, at=3.8),
 }
 
 
