@@ -63,7 +63,7 @@ let renewing = 0;
 function renew(after = 20) {
   clearTimeout(renewing);
   renewing = setTimeout(() => {
-    renewed = Date.now();
+    renewed = stop ? Date.now() : 0; // the first one knows nothing yet of what is shown
     stop?.abort();
     stop = new AbortController();
     if (!paused.value && !document.hidden) return void run(stop.signal);
