@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,7 +18,7 @@ from jobsworth.clock import Clock, ManualClock
 from jobsworth.conformance import EngineContract, twin_of
 from jobsworth.conformance.door import Door, Run, finish, new_job
 from jobsworth.conformance.logs import talk_too_much
-from jobsworth.engine import Engine, Turn, Want, Where
+from jobsworth.engine import Engine, Turn, Want, Where, WorkerCard
 from jobsworth.engines import from_url
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.postgres import PostgresEngine, migrate
@@ -513,4 +514,30 @@ def test_the_servers_clock_alone_counts(database: str, monkeypatch: pytest.Monke
     finish(engine.enqueue([[new_job(delay=0.2)]]))
     monkeypatch.undo()
     until(lambda: finish(engine.turn("w", [], WANTED, lease=30)).claims, within=5)
+    finish(engine.close())
+
+
+def test_many_queues_are_looked_at_with_as_many_questions_as_one(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that looks claims nothing meanwhile, and the server may be far away."""
+    engine = _engine(_with(database, "schema=many_queues"))
+    names = [f"q{number}" for number in range(20)]
+    finish(engine.enqueue([[new_job(queue=name)] for name in names]))
+    finish(engine.pulse(WorkerCard(id="w", queues=dict.fromkeys(names, 1), tasks=["other"]), [], lease=30))
+    asked: list[str] = []
+    ask_on = engine._ask
+
+    def counting(line: Any) -> Any:
+        ask = ask_on(line)
+        return lambda sql, *values, **how: (asked.append(sql), ask(sql, *values, **how))[1]
+
+    monkeypatch.setattr(engine, "_ask", counting)
+    [one] = finish(engine.queues(names[:1]))
+    for_one = len(asked)
+    many = finish(engine.queues(names))
+    assert len(asked) == 2 * for_one
+    assert [status.queue for status in many] == sorted(names)
+    assert {(status.counts[State.QUEUED], sum(status.unroutable.values()), status.slots) for status in many} == {(1, 1, 1)}
+    assert one.in_rate == 1
     finish(engine.close())
