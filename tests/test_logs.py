@@ -572,9 +572,10 @@ def talks(lines: int, go: str) -> None:
     log.warning("last words")
 
 @jobs.task(queue="children")
-def dies() -> None:
+def dies(folder: str) -> None:
     log.info("before")
-    time.sleep(0.5)
+    while not Path(folder, f"go{{current_job().attempt}}").exists():
+        time.sleep(0.005)
     import os
     os._exit(3)
 """
@@ -614,8 +615,11 @@ def test_lines_of_a_child_process_are_live_and_complete(child_app: Any, tmp_path
         assert numbers == list(range(KEPT + 3, 2 * KEPT + 3))
 
 
-def test_what_a_child_said_before_it_died_is_there(child_app: Any) -> None:
+def test_what_a_child_said_before_it_died_is_there(child_app: Any, tmp_path: Path) -> None:
     with child_app.jobs.worker(lease=5):
-        handle = child_app.dies.enqueue()
+        handle = child_app.dies.enqueue(str(tmp_path))
+        for run in (1, 2, 3):
+            until(lambda run=run: said(handle.logs()) == ["before"] * run, 20)  # type: ignore[misc]
+            (tmp_path / f"go{run}").touch()
         assert handle.wait(30).state is State.FAILED
     assert said(handle.logs()) == ["before"] * 3  # it crashed three times

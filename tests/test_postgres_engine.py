@@ -538,6 +538,8 @@ def test_many_queues_are_looked_at_with_as_many_questions_as_one(
     many = finish(engine.queues(names))
     assert len(asked) == 2 * for_one
     assert [status.queue for status in many] == sorted(names)
-    assert {(status.counts[State.QUEUED], sum(status.unroutable.values()), status.slots) for status in many} == {(1, 1, 1)}
+    assert {(status.counts[State.QUEUED], sum(status.unroutable.values()), status.slots) for status in many} == {
+        (1, 1, 1)
+    }
     assert one.in_rate == 1
     finish(engine.close())
