@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import re
@@ -47,7 +48,7 @@ from jobsworth.statistics import (
     told,
     unpacked,
 )
-from jobsworth.worker.upkeep import Upkeep
+from jobsworth.worker.chores import Chores
 from servers import Given, Postgres, Redis
 
 histograms = st.lists(st.integers(0, 50), min_size=BUCKETS, max_size=BUCKETS)
@@ -413,10 +414,15 @@ def test_a_worker_notes_once_a_minute_how_full_its_queues_stand() -> None:
     def mail() -> None: ...
 
     finish(engine.enqueue([[new_job(queue="mailers", task="mail") for _ in range(3)]]))
-    upkeep = Upkeep(engine, "w", jobs.queues, jobs.tasks, 30, lambda event: None, lambda endings, refused: None)
-    for now in (1.0, 61.0, 121.0, 181.0):
-        finish(upkeep.round(now, accepting=True))
-        clock.advance(60)
+
+    async def four_minutes() -> None:
+        chores = Chores(engine, jobs.queues, lambda event: None)
+        for now in (1.0, 61.0, 121.0, 181.0):
+            chores.look_after(now, accepting=True)
+            await chores.leave()
+            clock.advance(60)
+
+    asyncio.run(four_minutes())
     levels = [each for each in finish(engine.statistics(3600)).levels if each.queue == "mailers"]
     assert len(levels) == 3, "the first round only says when the next is"
     assert {each.waiting for each in levels} == {3.0}

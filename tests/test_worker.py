@@ -20,7 +20,7 @@ from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.sqlite import SqliteEngine
 from jobsworth.errors import BadOption, EngineError, EngineUnavailable, WaitTimeout
 from jobsworth.events import AttemptEnded, Event
-from jobsworth.worker.upkeep import Upkeep
+from jobsworth.worker.chores import Chores
 from runs import SOON, words
 from waiting import until
 
@@ -261,15 +261,15 @@ def test_finished_jobs_are_kept_as_long_as_their_queue_says(kind: str, tmp_path:
     def left(queue: str) -> tuple[int, int]:
         return len(jobs.find(queue=queue, state="completed")), len(jobs.find(queue=queue, state="failed"))
 
-    upkeep = Upkeep(engine, "w", jobs.queues, jobs.tasks, 30, lambda event: None, None)  # type: ignore[arg-type]
-    jobs.bridge.call(lambda _: upkeep.prune())
+    chores = Chores(engine, jobs.queues, lambda event: None)
+    jobs.bridge.call(lambda _: chores.prune())
     assert left("by_age") == (4, 1)
     assert left("by_count") == (2, 1)
     clock.advance(101)
-    jobs.bridge.call(lambda _: upkeep.prune())
+    jobs.bridge.call(lambda _: chores.prune())
     assert left("by_age") == (0, 1)
     clock.advance(1000)
-    jobs.bridge.call(lambda _: upkeep.prune())
+    jobs.bridge.call(lambda _: chores.prune())
     assert left("by_age") == (0, 0)
     assert left("by_count") == (2, 1)  # no age given: kept; dead letters wait for a person
     jobs.close()

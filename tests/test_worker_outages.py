@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import pytest
 
 from jobsworth import Job, Jobsworth, Queue, QueueService, State
 from jobsworth.bridge import drive
-from jobsworth.engine import Heard, Pulse, Turn, Want, WorkerCard
+from jobsworth.engine import Heard, Pulse, QueueStatus, Turn, Want, WorkerCard
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.engines.memory.table import as_claim
 from jobsworth.errors import EngineUnavailable
 from jobsworth.events import AttemptEnded, EngineBack, EngineLost, Event, LeaseTaken
 from jobsworth.job import Claim
 from jobsworth.lifecycle import Settlement
+from jobsworth.worker import chores
 from waiting import until
 
 T = TypeVar("T", bound=Event)
@@ -82,6 +83,67 @@ def of(kind: type[T], heard: list[Event]) -> list[T]:
 def once(wire: Wire, condition: Callable[[Sequence[Settlement], Turn], bool]) -> None:
     """Lose one answer, the first for which this is so."""
     wire.loses = lambda settle, answer: not wire.lost and condition(settle, answer)
+
+
+# --- slow ----------------------------------------------------------------------------------------------------------
+
+
+class Slow(MemoryEngine):
+    """An engine that takes its time to say how the queues stand, or says that it cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.may_answer = threading.Event()
+        self.fails = 0  # so many times more
+
+    async def queues(self, names: Iterable[str] | None = None, *, brief: bool = False) -> list[QueueStatus]:
+        self.asked += 1
+        self.may_answer.wait(30)
+        if self.fails:
+            self.fails -= 1
+            raise EngineUnavailable("the wire of the chores is cut")
+        return await super().queues(names, brief=brief)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    monkeypatch.setattr(chores, "EVERY", 0.05)
+    monkeypatch.setattr(chores, "AGAIN", 0.01)
+    slow = Slow()
+    yield slow
+    slow.may_answer.set()
+
+
+def test_a_ready_job_does_not_wait_until_all_queues_have_been_looked_at(slow: Slow) -> None:
+    jobs = Jobsworth(engine=slow)
+
+    @jobs.task
+    def quick() -> int:
+        return 1
+
+    with jobs.worker():
+        until(lambda: slow.asked)
+        assert quick.enqueue().result(5) == 1
+        assert slow.asked == 1, "it was still being asked"
+        slow.may_answer.set()
+        until(lambda: slow.asked > 2, what="it is done again and again")
+    jobs.close()
+
+
+@pytest.mark.parametrize(("times", "told"), [(2, 0), (3, 1)])
+def test_chores_broken_off_are_done_again_and_told_of_when_that_goes_on(
+    slow: Slow, heard: list[Event], times: int, told: int
+) -> None:
+    """If the engine is away the office says so, once; the chores have nothing to add unless they alone fail."""
+    jobs = Jobsworth(engine=slow)
+    jobs.add(Queue("default"))
+    slow.fails = times
+    slow.may_answer.set()
+    with jobs.worker(listener=heard.append):
+        until(lambda: slow.asked > times + 2)
+    assert len(of(EngineLost, heard)) == told
+    jobs.close()
 
 
 # --- away ----------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from jobsworth.events import AttemptEnded, EngineBack, EngineLost, Fault, LeaseT
 from jobsworth.job import Claim
 from jobsworth.lifecycle import gives_up
 
+from .chores import Chores
 from .endings import Ending
 from .lost import lose
 from .news import Told, gather, take_back
@@ -69,6 +70,7 @@ class Office:
         self._lease = lease
         self._tell = tell
         self._upkeep = Upkeep(engine, card.id, queues, tasks, lease, tell, self._after_settling)
+        self._chores = Chores(engine, queues, tell)
         self._strays = Strays(engine, card.id)
         self._thread = threading.Thread(target=self._run, name="jobsworth-office", daemon=True)
         self._started = threading.Event()
@@ -184,6 +186,7 @@ class Office:
                     break  # the leases have run out meanwhile: others will find these jobs
             await self._sign_off()
         finally:
+            await self._chores.leave()
             stop_listening()
             if not self._engine.blocking:  # a blocking one is shared with the program
                 await self._engine.close()
@@ -232,7 +235,8 @@ class Office:
             self._unheard = False
             self._heed(await self._engine.hear([run.claim.lease for run in list(self._shop.runs.values())]))
         if now >= self._upkeep.next:
-            await self._upkeep.round(now, accepting=self._accepting)
+            await self._upkeep.rescue(now)
+        self._chores.look_after(now, accepting=self._accepting)
         self._unsettled += await self._strays.find(now)
         due = await self._turn()
         if self._doubtful:

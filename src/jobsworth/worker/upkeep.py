@@ -1,17 +1,16 @@
-"""Upkeep, done by every worker's office now and then: rescue what was lost, remove what was kept long enough."""
+"""Upkeep, which is part of the office's rounds: rescue what was lost, judge what is doubtful, tell who was given up."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jobsworth.engine import Engine, QueueStatus, Where
-from jobsworth.events import Listener, Unroutable
-from jobsworth.job import Claim, Job, State
+from jobsworth.engine import Engine, Where
+from jobsworth.events import Listener
+from jobsworth.job import Claim, Job
 from jobsworth.lifecycle import settle
 from jobsworth.outcome import Lost
-from jobsworth.queue import Keep, Queue
+from jobsworth.queue import Queue
 from jobsworth.retry import Retry
 
 from .endings import Ending
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
     from .shop import Shop
 
 RESCUE_EVERY = 2.0  # seconds; with the lease it bounds how long a lost job waits
-# Seconds, jittered, so that workers started together do not all prune together; never more than a minute, so that each
-# minute's statistics have a look at the queues.
-PRUNE_EVERY = 50.0
-BATCH = 500  # jobs deleted per transaction: nobody's claim waits long for it
-REPORT_EVERY = 300.0  # seconds between reports of the same unroutable task
 Settled = Callable[[list[Ending], list[str]], None]
 
 
@@ -54,25 +48,11 @@ class Upkeep:
         self._lease = lease
         self._tell = tell
         self._settled = settled
-        self._next_prune = 0.0
-        self._reported: dict[tuple[str, str], float] = {}
         self.next = 0.0
 
-    async def round(self, now: float, *, accepting: bool) -> None:
-        """Whatever is due now."""
-        self.next = now + min(RESCUE_EVERY, self._lease / 4)
-        await self.rescue()
-        if self._next_prune == 0.0:
-            self._next_prune = now + PRUNE_EVERY * random.random()  # noqa: S311
-        elif now >= self._next_prune and accepting:
-            self._next_prune = now + PRUNE_EVERY * random.uniform(0.8, 1.2)  # noqa: S311
-            seen = await self._engine.queues(list(self._queues))
-            await self._engine.upkeep(seen)
-            await self.prune()
-            self._report(seen, now)
-
-    async def rescue(self) -> None:
+    async def rescue(self, now: float) -> None:
         """Take over expired leases and settle them as lost, like any other ending."""
+        self.next = now + min(RESCUE_EVERY, self._lease / 4)
         while claims := await self._engine.reclaim(100, worker=self._worker, lease=self._lease):
             endings = [self._lost(claim) for claim in claims]
             answer = await self._engine.turn(
@@ -106,28 +86,3 @@ class Upkeep:
         for job in await self._engine.find(Where(ids=tuple(claim.lease.job_id for claim in wanted), limit=None)):
             queue = self._queues[job.queue]
             hand_over(lambda shop, queue=queue, job=job: shop.exhausted(queue, job))  # type: ignore[misc]
-
-    async def prune(self) -> None:
-        """Remove finished jobs that their queue no longer keeps."""
-        for queue in self._queues.values():
-            await self._prune(queue.name, queue.keep, (State.COMPLETED, State.CANCELLED))
-            await self._prune(queue.name, queue.keep_failed, (State.FAILED,))
-
-    async def _prune(self, queue: str, keep: Keep | float | None, states: tuple[State, ...]) -> None:
-        if not isinstance(keep, Keep):  # None keeps for ever; numbers became a Keep when the queue was checked
-            return
-        wheres = []
-        if keep.age is not None:
-            wheres.append(Where(queue=queue, states=states, finished_for=keep.age, limit=BATCH, newest_first=False))
-        if keep.count is not None:
-            wheres.append(Where(queue=queue, states=states, beyond=keep.count, limit=BATCH, newest_first=False))
-        for where in wheres:
-            while await self._engine.delete(where) == BATCH:
-                continue
-
-    def _report(self, seen: Sequence[QueueStatus], now: float) -> None:
-        for status in seen:
-            for task, jobs in status.unroutable.items():
-                if now - self._reported.get((status.queue, task), -REPORT_EVERY) >= REPORT_EVERY:
-                    self._reported[status.queue, task] = now
-                    self._tell(Unroutable(status.queue, task, jobs))
