@@ -132,21 +132,33 @@ class Proxy:
                 self._servers[task].shutdown(socket.SHUT_RDWR)
 
     async def _listen(self) -> None:
+        self._loop.add_reader(self._listener, self._accept)
         with self._listener, contextlib.suppress(asyncio.CancelledError):
-            while True:
-                client, _ = await self._loop.sock_accept(self._listener)
-                self.accepted += 1
-                self._live[self._loop.create_task(self._connect(client))] = False
+            try:
+                await self._loop.create_future()
+            finally:
+                self._loop.remove_reader(self._listener)
         self._end_all(reset=False)
         await asyncio.gather(*self._live, return_exceptions=True)
 
-    async def _connect(self, client: socket.socket) -> None:
+    def _accept(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except BlockingIOError:  # whoever knocked has gone again
+            return
+        self.accepted += 1
+        server = socket.socket()
+        task = self._loop.create_task(self._connect(client, server))
+        self._live[task] = False
+        # Not at the end of the coroutine: one that is cancelled before it has begun has no end.
+        task.add_done_callback(lambda task: self._gone(task, client, server))
+
+    async def _connect(self, client: socket.socket, server: socket.socket) -> None:
         me = asyncio.current_task()
         assert me is not None
-        server = socket.socket()
         try:
-            server.setblocking(False)
             for each in (client, server):
+                each.setblocking(False)
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._may_pass(me, "to_server")
             await self._loop.sock_connect(server, self._target)
@@ -156,12 +168,13 @@ class Proxy:
                 both.create_task(self._pump(me, server, client, "to_client"))
         except* OSError:  # one side was reset, so the other is too
             self._live[me] = True
-        finally:
-            reset = self._live.pop(me)
-            self._servers.pop(me, None)
-            self._stranded.discard(me)
-            for each in (client, server):
-                _end(each, reset)
+
+    def _gone(self, task: asyncio.Task[None], client: socket.socket, server: socket.socket) -> None:
+        reset = self._live.pop(task)
+        self._servers.pop(task, None)
+        self._stranded.discard(task)
+        for each in (client, server):
+            _end(each, reset)
 
     async def _pump(
         self, whose: asyncio.Task[None], source: socket.socket, sink: socket.socket, direction: Direction

@@ -172,6 +172,21 @@ def test_a_reset_reaches_both_sides(proxy: Proxy, client: socket.socket, echo: E
         assert ask(later, b"again") == b"again"
 
 
+def test_a_reset_reaches_a_connection_that_came_at_that_very_moment(proxy: Proxy) -> None:
+    """Cancelled before it has begun, its task never runs: whoever knocked must be let go of all the same."""
+    knocking = []
+
+    def at_once() -> None:
+        knocking.append(connect(proxy))
+        proxy._accept()
+        proxy._end_all(reset=True)
+
+    proxy._do(at_once)
+    with knocking[0] as client, pytest.raises(ConnectionResetError):
+        client.recv(1)
+    assert (proxy.accepted, proxy.live) == (1, 0)
+
+
 def test_a_black_hole_swallows_questions_answers_and_ends(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
     assert ask(client, b"hello") == b"hello"
     proxy.black_hole()
