@@ -18,7 +18,7 @@ from jobsworth.errors import EngineUnavailable
 from jobsworth.events import AttemptEnded, EngineBack, EngineLost, Event, LeaseTaken
 from jobsworth.job import Claim
 from jobsworth.lifecycle import Settlement
-from jobsworth.worker import chores
+from jobsworth.worker import chores, office
 from waiting import until
 
 T = TypeVar("T", bound=Event)
@@ -110,6 +110,7 @@ class Slow(MemoryEngine):
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     monkeypatch.setattr(chores, "EVERY", 0.05)
     monkeypatch.setattr(chores, "AGAIN", 0.01)
+    monkeypatch.setattr(office, "POLL", 0.02)  # they are begun in its rounds
     slow = Slow()
     yield slow
     slow.may_answer.set()
