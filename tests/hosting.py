@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -20,7 +21,12 @@ def by_uvicorn(app: Any) -> Iterator[httpx.Client]:
     """A client of the app, which has a lifespan. Fails if the app does not start."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=2))
-        thread = threading.Thread(target=server.run, args=([listening],), name="uvicorn")
+
+        def serve() -> None:
+            with contextlib.suppress(SystemExit):  # with which it ends when the app does not start
+                server.run([listening])
+
+        thread = threading.Thread(target=serve, name="uvicorn")
         thread.start()
         try:
             until(lambda: server.started or not thread.is_alive(), 20, "uvicorn has started")

@@ -92,6 +92,38 @@ def test_a_coroutine_has_it_around_all_of_its_steps(jobs: Jobsworth) -> None:
     assert room.seen[2:] == ["out"]
 
 
+def test_one_that_is_asynchronous_too_is_entered_as_such_around_coroutines(jobs: Jobsworth) -> None:
+    told: list[str] = []
+
+    class Both(contextlib.AbstractContextManager[None], contextlib.AbstractAsyncContextManager[None]):
+        def __enter__(self) -> None:
+            told.append("enter")
+
+        def __exit__(self, *_exc: object) -> None:
+            told.append("exit")
+
+        async def __aenter__(self) -> None:
+            told.append("aenter")
+
+        async def __aexit__(self, *_exc: object) -> None:
+            told.append("aexit")
+
+    jobs.around.append(lambda _job: Both())
+
+    @jobs.task
+    async def later() -> None:
+        told.append("coroutine")
+
+    @jobs.task
+    def work() -> None:
+        told.append("thread")
+
+    with jobs.worker():
+        later.enqueue().result(timeout=10)
+        work.enqueue().result(timeout=10)
+    assert told == ["aenter", "coroutine", "aexit", "enter", "thread", "exit"]
+
+
 def test_several_are_entered_in_order_and_left_the_other_way_round(jobs: Jobsworth) -> None:
     told: list[str] = []
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import work
 from litestar import Litestar, Request, get, post
+from litestar.di import NamedDependency
 from litestar.exceptions import NotAuthorizedException
 from litestar.middleware.session.server_side import ServerSideSessionConfig
 from litestar.response import File
@@ -41,7 +42,7 @@ async def send(request: Request[Any, Any, Any]) -> dict[str, str]:
 
 
 @get("/newsletters")
-async def mine(request: Request[Any, Any, Any], jobs: Jobsworth) -> list[dict[str, str | None]]:
+async def mine(request: Request[Any, Any, Any], jobs: NamedDependency[Jobsworth]) -> list[dict[str, str | None]]:
     """This visitor's newsletters, newest first."""
     return [{"job": job.id, "label": job.label} for job in await jobs.afind(owner=whose(request), limit=20)]
 

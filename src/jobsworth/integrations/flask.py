@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]  # the site itself says which it refuses
 _APP = "app:"
-_WORKER = "JOBSWORTH_WORKER"
 
 
 class JobsworthFlask:
@@ -81,7 +80,11 @@ class JobsworthFlask:
         """Bring the Jobsworth to this app. Raises BadOption (E105)."""
         if "jobsworth" in app.extensions:
             raise BadOption(f"the app {app.name!r} has a Jobsworth already")
-        url, secret = app.config.get("JOBSWORTH_URL"), app.config.get("JOBSWORTH_SECRET")
+        url, secret, worker = (app.config.get(f"JOBSWORTH_{name}") for name in ("URL", "SECRET", "WORKER"))
+        if not (worker is None or isinstance(worker, (bool, Mapping))):
+            raise BadOption(
+                f"JOBSWORTH_WORKER must be True, False or a dict of jobs.worker()'s options, not {worker!r}"
+            )
         if url and url != self.jobs.url:
             self.jobs.use(url)
         if secret:
@@ -95,8 +98,9 @@ class JobsworthFlask:
         app.cli.add_command(own)
         if self._authorize is not None:
             self._mount(app, Site(self.jobs, authorize=self._authorize, **self._options))
-        if app.config.get(_WORKER):
-            app.wsgi_app = _First(app.wsgi_app, lambda: self._begin(app))  # type: ignore[method-assign]
+        if worker is True or isinstance(worker, Mapping):
+            options = {} if worker is True else dict(worker)
+            app.wsgi_app = _First(app.wsgi_app, lambda: self._begin(app, options))  # type: ignore[method-assign]
 
     @property
     def spec(self) -> str:
@@ -114,11 +118,7 @@ class JobsworthFlask:
             worker.__exit__(None, None, None)
         self.jobs.close()
 
-    def _begin(self, app: Flask) -> None:
-        given = app.config[_WORKER]
-        if not (given is True or isinstance(given, Mapping)):
-            raise BadOption(f"{_WORKER} must be True, False or a dict of jobs.worker()'s options, not {given!r}")
-        options = dict(given) if isinstance(given, Mapping) else {}
+    def _begin(self, app: Flask, options: dict[str, Any]) -> None:
         if app.debug:  # nobody who saves a file wants to wait: running jobs go back to their queue, at no cost
             options.setdefault("grace", 0.0)
         worker = self.jobs.worker(**{"spec": self.spec, **options})

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class JobsworthPlugin(InitPlugin, CLIPlugin):
-    """`Litestar(plugins=[JobsworthPlugin(jobs, authorize=who)])`; handlers then take `jobs: Jobsworth`.
+    """`Litestar(plugins=[JobsworthPlugin(jobs, authorize=who)])`; handlers take `jobs: NamedDependency[Jobsworth]`.
 
     authorize: who asks for jobs over HTTP? With it the Site is mounted at `path`; without it nothing is.
     worker:    True for a worker in the app's own loop, or one that was made with `jobs.worker(...)`.

@@ -22,7 +22,7 @@ async def run_in_loop(task: Task[..., Any], claim: Claim, context: CurrentJob) -
         return incompatible(exc)
     enter(context)
     try:
-        with Surroundings(task, context):
+        async with Surroundings(task, context):
             value = await task.fn(*args, **kwargs)
     except BaseException as exc:  # noqa: BLE001 (every ending is an outcome, cancellation included)
         return ending_of(exc, task, context)
