@@ -94,10 +94,13 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, "TERM": "dumb", "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
-def run(folder: Path, *arguments: str, timeout: float = 60, stdin: str = "", **environment: str) -> Done:
-    """The whole command, as a shell would start it: no terminal anywhere."""
+def run(
+    folder: Path, *arguments: str, timeout: float = 60, stdin: str = "", program: Sequence[str] = COMMAND,
+    **environment: str,
+) -> Done:  # fmt: skip
+    """The whole command, as a shell would start it: no terminal anywhere. program: of others that hand over to it."""
     done = subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, env=clean_environment(**environment), input=stdin, capture_output=True,
+        [*program, *arguments], cwd=folder, env=clean_environment(**environment), input=stdin, capture_output=True,
         text=True, timeout=timeout, check=False,
     )  # fmt: skip
     return Done(done.returncode, done.stdout, done.stderr)
@@ -106,9 +109,9 @@ def run(folder: Path, *arguments: str, timeout: float = 60, stdin: str = "", **e
 class Running:
     """A command that goes on. `err` grows as it speaks."""
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, program: Sequence[str] = COMMAND, **environment: str) -> None:
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments], cwd=folder, env=clean_environment(**environment), stdin=subprocess.DEVNULL,
+            [*program, *arguments], cwd=folder, env=clean_environment(**environment), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         dies_with_us(self.process.pid)
@@ -156,9 +159,9 @@ def run_here(folder: Path, *arguments: str, stdin: str = "", terminal: bool = Fa
 
 
 @contextlib.contextmanager
-def running(folder: Path, *arguments: str, **environment: str) -> Iterator[Running]:
+def running(folder: Path, *arguments: str, program: Sequence[str] = COMMAND, **environment: str) -> Iterator[Running]:
     """A command in the background, killed at the end if it still runs."""
-    command = Running(folder, *arguments, **environment)
+    command = Running(folder, *arguments, program=program, **environment)
     try:
         yield command
     finally:

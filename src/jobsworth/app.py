@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 import msgspec
 
 from .bridge import Bridge
-from .context import CurrentJob
+from .context import Around, CurrentJob
 from .dead import DeadLetters
 from .defer import Deferrals
 from .engine import Engine, QueueSettings, QueueStatus, Where, WorkerCard
 from .engines import from_url
 from .errors import BadOption, UnknownQueue, UnknownTask
-from .handle import JobHandle, cancelling, find_one, status_of
+from .handle import JobHandle, cancelling, find_one, status_of, where_from
 from .job import Job, JobId, NewJob, State
+from .lifespan import Lifespan
 from .naming import checked
 from .queue import Isolation, Queue, QueueService
 from .retry import Retry
@@ -70,6 +71,10 @@ class Jobsworth:
         self.tokens = Tokens(os.environ.get("JOBSWORTH_SECRET") if secret is None else secret)
         self.queues: dict[str, Queue] = {}
         self.tasks: dict[str, Task[..., Any]] = {}
+        self.around: list[
+            Around
+        ] = []  # entered around each run of a handler, in its thread, coroutine or child process
+        self.lifespan = Lifespan(self)  # FastAPI(lifespan=jobs.lifespan), and so on
         self._implied: set[str] = set()  # queues that exist only because a task named them
         self._deferrals = Deferrals()
         for queue in queues:
@@ -280,12 +285,12 @@ class Jobsworth:
 
     def find(self, **filters: Any) -> list[Job]:
         """Jobs by queue, task, states, tag, owner, text, ids...: the fields of Where. Newest first, at most 100."""
-        where = _where(filters)
+        where = where_from(filters)
         return self.bridge.call(lambda engine: engine.find(where))
 
     async def afind(self, **filters: Any) -> list[Job]:
         """The async twin of find."""
-        where = _where(filters)
+        where = where_from(filters)
         return await self.bridge.acall(lambda engine: engine.find(where))
 
     def queue_snapshot(self, name: str) -> dict[str, Any]:
@@ -347,6 +352,16 @@ class Jobsworth:
 
         return Worker(self, queues, **options)
 
+    def use(self, url: str) -> None:
+        """Have the jobs live elsewhere. Before the first use or after close(): else raises BadOption (E105)."""
+        if self.bridge.opened:
+            raise BadOption(
+                f"its jobs live at {self.engine.where} already, and that is open",
+                hint="close() it first, or make a Jobsworth for each place",
+            )
+        self.url, self.engine = url, from_url(url)
+        self.bridge = Bridge(self.engine)
+
     def open(self) -> None:
         """Connect and bring the schema up to date now, and not at the first use."""
         self.bridge.open()
@@ -376,19 +391,3 @@ class TaskDecorator:
     def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
     def __call__(self, fn: Callable[..., Any], /) -> Any:
         return self._declare(fn)
-
-
-def _where(filters: dict[str, Any]) -> Where:
-    states = filters.pop("state", filters.pop("states", None))
-    if states is not None:
-        names = [states] if isinstance(states, str) else list(states)
-        try:
-            filters["states"] = tuple(State(name) for name in names)
-        except ValueError as exc:
-            raise BadOption(str(exc), hint=f"states are {', '.join(State)}") from exc
-    if "ids" in filters:
-        filters["ids"] = tuple(filters["ids"])
-    try:
-        return Where(**filters)
-    except TypeError as exc:
-        raise BadOption(f"jobs cannot be found that way: {exc}") from exc

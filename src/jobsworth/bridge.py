@@ -53,6 +53,11 @@ class Bridge:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._intake = Intake(self.call)
 
+    @property
+    def opened(self) -> bool:
+        """Whether the engine is open, as far as callers of this bridge opened it."""
+        return self._opened
+
     def call(self, work: Callable[[Engine], Coroutine[Any, Any, T]], *, unopened: bool = False) -> T:
         """Run `work(engine)` for a sync caller. unopened: `work` does not need the engine to be open."""
         if not (self._opened or unopened):

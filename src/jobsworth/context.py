@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Protocol
@@ -37,6 +37,7 @@ class JobTransaction(Protocol):
 
 _log = logging.getLogger("jobsworth.job")
 Begin = Callable[["CurrentJob", Any], JobTransaction]
+Around = Callable[["CurrentJob"], AbstractContextManager[Any]]
 _current: ContextVar[CurrentJob | None] = ContextVar("jobsworth_current_job", default=None)
 
 

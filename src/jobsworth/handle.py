@@ -313,3 +313,20 @@ def cancelling(reason: str | None, grace: float | None = None) -> Move:
     if grace is not None and not 0 <= grace <= LONGEST_WAIT:
         raise BadOption(f"grace must be a number of seconds of at least 0, not {grace!r}")
     return msgspec.structs.replace(CANCEL, reason=None if reason is None else storable(reason), grace=grace)
+
+
+def where_from(filters: dict[str, Any]) -> Where:
+    """What a person looks for, as a selector. Raises BadOption (E105)."""
+    states = filters.pop("state", filters.pop("states", None))
+    if states is not None:
+        names = [states] if isinstance(states, str) else list(states)
+        try:
+            filters["states"] = tuple(State(name) for name in names)
+        except ValueError as exc:
+            raise BadOption(str(exc), hint=f"states are {', '.join(State)}") from exc
+    if "ids" in filters:
+        filters["ids"] = tuple(filters["ids"])
+    try:
+        return Where(**filters)
+    except TypeError as exc:
+        raise BadOption(f"jobs cannot be found that way: {exc}") from exc

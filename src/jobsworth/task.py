@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypedDict, 
 import msgspec
 
 from .codec import MAX_BYTES, encode
-from .context import CurrentJob, called_directly, running_job
+from .context import Around, CurrentJob, called_directly, running_job
 from .errors import LONGEST_WAIT, BadArguments, BadOption
 from .job import NewJob, storable, unique_tags
 from .journal import is_level, number_of
@@ -32,7 +32,9 @@ _YEAR_9999 = 253_370_000_000  # seconds since the epoch: moments beyond it have 
 
 
 class Outlet(Protocol):
-    """Where tasks send their jobs: a Jobsworth."""
+    """Where tasks send their jobs: a Jobsworth. `around` is entered around each run of a handler."""
+
+    around: list[Around]
 
     def store(
         self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob], transaction: UserConnection | None = None
@@ -243,6 +245,11 @@ class Task(Generic[P, R_co]):
     def log_level(self) -> int:
         """The number of the level from which on what its handler logs is kept; journal.OFF for nothing."""
         return number_of(self.queue.log_level if self._log_level is None else self._log_level)
+
+    @property
+    def around(self) -> Sequence[Around]:
+        """What is entered around each run of the handler: see Jobsworth.around."""
+        return self._outlet.around
 
     def __repr__(self) -> str:
         return f"<Task {self.name!r} on {self.queue.name!r}>"

@@ -12,9 +12,8 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from jobsworth.app import DEFAULT_URL, Jobsworth
-from jobsworth.bridge import Bridge
 from jobsworth.engine import Engine, Where
-from jobsworth.engines import from_url, redacted
+from jobsworth.engines import redacted
 from jobsworth.errors import AppImportFailed, AppNotFound, BadOption, BadUrl, ConfigurationError, EngineUnavailable
 from jobsworth.job import State
 from jobsworth.locate import CANDIDATES, default_spec, locate
@@ -112,7 +111,8 @@ def find_app(place: Place, spec: str | None = None) -> Jobsworth:
         )
     app = load(named)
     if place.url:
-        use(app, place.url)
+        app.close()  # its module may have asked something already
+        app.use(place.url)
     return app
 
 
@@ -132,12 +132,6 @@ def load(spec: str) -> Jobsworth:
             if isinstance(exc.__cause__, BadUrl):  # what is wrong stands in the environment more often than in the app
                 raise exc.__cause__ from None
             raise
-
-
-def use(app: Jobsworth, url: str) -> None:
-    """Have the app's jobs live elsewhere. Before its first use only."""
-    app.url, app.engine = url, from_url(url)
-    app.bridge = Bridge(app.engine)
 
 
 @contextlib.contextmanager

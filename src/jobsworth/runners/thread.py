@@ -14,6 +14,7 @@ from jobsworth.job import Claim
 from jobsworth.outcome import Outcome
 from jobsworth.task import Task
 
+from .around import Surroundings
 from .ending import arguments, ending_of, incompatible, succeeded
 
 
@@ -29,7 +30,8 @@ def _run(task: Task[..., Any], claim: Claim, context: CurrentJob) -> Outcome:
         return incompatible(exc)
     enter(context)
     try:
-        value = task.fn(*args, **kwargs)
+        with Surroundings(task, context):
+            value = task.fn(*args, **kwargs)
     except BaseException as exc:  # noqa: BLE001 (SystemExit too: a handler must not end its worker)
         return ending_of(exc, task, context)
     return succeeded(task, value, context)

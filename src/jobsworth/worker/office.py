@@ -115,7 +115,8 @@ class Office:
         """Write down what is left, sign off and end the thread."""
         self._closing = True
         self.ring()
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        while self._thread.is_alive():  # noqa: ASYNC110 (while Python ends no thread can be had that waits for it)
+            await asyncio.sleep(0.002)
 
     def ring(self) -> None:
         """Something may have changed. From any thread; returns at once."""
