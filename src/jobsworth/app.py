@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from .bridge import Bridge
 from .context import CurrentJob
 from .dead import DeadLetters
 from .defer import Deferrals
 from .engine import Engine, QueueSettings, QueueStatus, Where, WorkerCard
-from .engines import from_url
 from .errors import BadOption, UnknownQueue, UnknownTask
 from .handle import JobHandle, cancelling, find_one, status_of
+from .home import AtHome, Home
 from .job import Job, JobId, NewJob, State
 from .naming import checked
 from .queue import Isolation, Queue, QueueService
 from .retry import Retry
 from .snapshot import queue_part
 from .suggest import did_you_mean
-from .task import AsyncTask, Task
+from .task import Around, AsyncTask, Task
 from .tokens import Tokens
 from .transaction import aenqueue_within, enqueue_within
 
@@ -36,11 +35,10 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-DEFAULT_URL = "sqlite:///jobsworth.db"
 DEFAULT_QUEUE = "default"
 
 
-class Jobsworth:
+class Jobsworth(AtHome):
     """A program's queues and where their jobs live.
 
     url:       the engine's URL; else the variable JOBSWORTH_URL, else an SQLite file in the working directory.
@@ -49,9 +47,14 @@ class Jobsworth:
     secret:    what job.token() signs with, at least 16 characters; several, newest first, while one is replaced. Else
                the variable JOBSWORTH_SECRET (several with commas between them).
 
+    around:    what surrounds every run of a handler: a function that gives a context manager, entered in the run's own
+               thread or child process; one that is asynchronous too is entered as such around coroutines.
+
     Nothing is opened before the first use. It may be used from any thread, from a running loop (the a-prefixed verbs)
     and after a fork.
     """
+
+    around: Around | None = None
 
     def __init__(
         self,
@@ -62,11 +65,7 @@ class Jobsworth:
         engine: Engine | None = None,
         secret: str | Sequence[str] | None = None,
     ) -> None:
-        if url is not None and engine is not None:
-            raise BadOption("give a url or an engine, not both")
-        self.url = "" if engine is not None else (url or os.environ.get("JOBSWORTH_URL") or DEFAULT_URL)
-        self.engine: Engine = engine if engine is not None else from_url(self.url)
-        self.bridge = Bridge(self.engine)
+        self._home = Home.given(url, engine)
         self.tokens = Tokens(os.environ.get("JOBSWORTH_SECRET") if secret is None else secret)
         self.queues: dict[str, Queue] = {}
         self.tasks: dict[str, Task[..., Any]] = {}

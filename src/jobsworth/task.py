@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+Around = Callable[[], AbstractContextManager[Any]]
 _YEAR_9999 = 253_370_000_000  # seconds since the epoch: moments beyond it have no date
 
 
 class Outlet(Protocol):
     """Where tasks send their jobs: a Jobsworth."""
+
+    around: Around | None
 
     def store(
         self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob], transaction: UserConnection | None = None
@@ -224,6 +227,11 @@ class Task(Generic[P, R_co]):
             raise BadOption(f"task {self.name!r}: a `def` would block the loop", hint='use isolation="thread"')
         if self.isolation == "thread" and self.is_async:
             raise BadOption(f"task {self.name!r}: an `async def` runs in the loop", hint='use isolation="loop"')
+
+    @property
+    def around(self) -> Around | None:
+        """What surrounds its runs, if anything does."""
+        return self._outlet.around
 
     @property
     def retry(self) -> Retry:

@@ -11,11 +11,19 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from jobsworth.app import DEFAULT_URL, Jobsworth
-from jobsworth.bridge import Bridge
+from jobsworth.app import Jobsworth
 from jobsworth.engine import Engine, Where
-from jobsworth.engines import from_url, redacted
-from jobsworth.errors import AppImportFailed, AppNotFound, BadOption, BadUrl, ConfigurationError, EngineUnavailable
+from jobsworth.engines import redacted
+from jobsworth.errors import (
+    AppImportFailed,
+    AppNotFound,
+    BadOption,
+    BadUrl,
+    ConfigurationError,
+    EngineUnavailable,
+    ExtraMissing,
+)
+from jobsworth.home import DEFAULT_URL
 from jobsworth.job import State
 from jobsworth.locate import CANDIDATES, default_spec, locate
 from jobsworth.log import clean
@@ -112,7 +120,7 @@ def find_app(place: Place, spec: str | None = None) -> Jobsworth:
         )
     app = load(named)
     if place.url:
-        use(app, place.url)
+        app.use(place.url)
     return app
 
 
@@ -129,15 +137,10 @@ def load(spec: str) -> Jobsworth:
         try:
             return locate(spec)
         except AppImportFailed as exc:
-            if isinstance(exc.__cause__, BadUrl):  # what is wrong stands in the environment more often than in the app
+            # What is wrong stands in the environment or the settings more often than in the app.
+            if isinstance(exc.__cause__, (AppNotFound, BadUrl, ExtraMissing)):
                 raise exc.__cause__ from None
             raise
-
-
-def use(app: Jobsworth, url: str) -> None:
-    """Have the app's jobs live elsewhere. Before its first use only."""
-    app.url, app.engine = url, from_url(url)
-    app.bridge = Bridge(app.engine)
 
 
 @contextlib.contextmanager

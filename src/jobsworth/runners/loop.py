@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from jobsworth.context import CurrentJob, enter
@@ -21,7 +22,18 @@ async def run_in_loop(task: Task[..., Any], claim: Claim, context: CurrentJob) -
         return incompatible(exc)
     enter(context)
     try:
-        value = await task.fn(*args, **kwargs)
+        value = await _surrounded(task, args, kwargs)
     except BaseException as exc:  # noqa: BLE001 (every ending is an outcome, cancellation included)
         return ending_of(exc, task, context)
     return succeeded(task, value, context)
+
+
+async def _surrounded(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if task.around is None:
+        return await task.fn(*args, **kwargs)
+    around = task.around()
+    if isinstance(around, AbstractAsyncContextManager):
+        async with around:
+            return await task.fn(*args, **kwargs)
+    with around:
+        return await task.fn(*args, **kwargs)

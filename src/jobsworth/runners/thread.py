@@ -6,6 +6,7 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from jobsworth.context import CurrentJob, enter
@@ -29,7 +30,8 @@ def _run(task: Task[..., Any], claim: Claim, context: CurrentJob) -> Outcome:
         return incompatible(exc)
     enter(context)
     try:
-        value = task.fn(*args, **kwargs)
+        with nullcontext() if task.around is None else task.around():
+            value = task.fn(*args, **kwargs)
     except BaseException as exc:  # noqa: BLE001 (SystemExit too: a handler must not end its worker)
         return ending_of(exc, task, context)
     return succeeded(task, value, context)
