@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-PROJECT = HERE / "django_site"
-if str(HERE) not in sys.path:
-    sys.path.insert(0, str(HERE))
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_site.settings")
-
-import django
-
-django.setup()
-
+import django_here  # noqa: F401 (before all others)
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connections
+from django.db import connections, transaction
 from django.test import override_settings
 from django_site.settings import database
 
@@ -47,6 +35,14 @@ def living_on(url: str, *, whole: bool = False, **jobsworth: Any) -> Iterator[Jo
         finally:
             jobs.close()
             _turn_to(before)
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """A transaction, or a savepoint, of which nothing stays."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 def _turn_to(place: dict[str, Any]) -> None:

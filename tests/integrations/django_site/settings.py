@@ -7,6 +7,8 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
+from django import VERSION
+
 
 def database(url: str) -> dict[str, Any]:
     """One of DATABASES, of a URL as Jobsworth writes it."""
@@ -38,6 +40,7 @@ STATIC_URL = "static/"
 INSTALLED_APPS = [
     "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "django.contrib.messages",
     "django.contrib.admin", "jobsworth.integrations.django", "django_site.shop",
+    *(["django_tasks"] if VERSION < (6, 0) else []),
 ]  # fmt: skip
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware", "django.middleware.common.CommonMiddleware",

@@ -83,7 +83,7 @@ def _warnings(given: settings.Given) -> Iterator[checks.CheckMessage]:
             hint=f'DATABASES[{given.database!r}]["OPTIONS"] = {{"transaction_mode": "IMMEDIATE", "timeout": 20}}',
             id=DEFERRED,
         )
-    if settings.url().startswith("memory:") and not given.worker:
+    if settings.chosen_url().startswith("memory:") and not given.worker:
         yield checks.Warning(
             "jobs in memory:// are seen by this process alone, and it has no worker",
             hint='JOBSWORTH = {"WORKER": True}, or another URL', id=IN_MEMORY,

@@ -49,9 +49,10 @@ def fresh(task: Any, job_id: str, alias: str, args: Any, kwargs: Any) -> Any:
     )  # fmt: skip
 
 
-def about(run_after: datetime | None, alias: str) -> dict[str, Any]:
+def about(run_after: datetime | None, alias: str, moment: datetime) -> dict[str, Any]:
     """What a job remembers of how it was enqueued, for result_of()."""
-    return {"backend": alias, "run_after": None if run_after is None else run_after.isoformat()}
+    told = None if run_after is None else run_after.isoformat()
+    return {"backend": alias, "run_after": told, "enqueued_at": moment.isoformat()}
 
 
 def result_of(job: Job, task: Any, alias: str) -> Any:
@@ -60,7 +61,8 @@ def result_of(job: Job, task: Any, alias: str) -> Any:
     begun = [each for each in job.attempts if each.worker is not None]
     result = TaskResult(
         task=_as_enqueued(task, job, meta, alias), id=job.id, status=STATUS[job.state],
-        enqueued_at=_moment(job.created_at), started_at=_moment(begun[0].started_at if begun else None),
+        enqueued_at=datetime.fromisoformat(meta["enqueued_at"]) if "enqueued_at" in meta else _moment(job.created_at),
+        started_at=_moment(begun[0].started_at if begun else None),
         last_attempted_at=_moment(begun[-1].started_at if begun else None), finished_at=_moment(job.finished_at),
         args=call["args"], kwargs=call["kwargs"], backend=meta.get("backend", alias), errors=_errors(job, begun),
         worker_ids=[str(each.worker) for each in begun],
@@ -82,9 +84,9 @@ def failed(result: Any, failure: Failure | None) -> None:
     _set(result, status=TaskResultStatus.FAILED, finished_at=timezone.now())
 
 
-def enqueued(result: Any) -> None:
-    """The result of a job that is stored now."""
-    _set(result, enqueued_at=timezone.now())
+def enqueued(result: Any, moment: datetime) -> None:
+    """The result of a job that is stored by now."""
+    _set(result, enqueued_at=moment)
 
 
 def _set(result: Any, **values: Any) -> None:

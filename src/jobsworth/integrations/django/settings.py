@@ -18,6 +18,7 @@ from jobsworth.errors import BadOption, BadUrl
 from jobsworth.suggest import did_you_mean
 
 NAMES = ("URL", "DATABASE", "ON_COMMIT", "QUEUES", "SECRET", "VISITOR", "WORKER")
+IN_MEMORY = "memory://"
 # Options of a PostgreSQL database in Django that are not libpq's own.
 _NOT_LIBPQS = {"assume_role", "isolation_level", "pool", "prepare_threshold", "server_side_binding"}
 
@@ -60,20 +61,25 @@ def url() -> str:
 
     Raises BadUrl (E103) if that is of a kind which cannot hold jobs.
     """
-    said = given()
-    return said.url or os.environ.get("JOBSWORTH_URL") or url_of(said.database)
+    return chosen_url() or url_of(given().database)
+
+
+def chosen_url() -> str:
+    """The URL that somebody has chosen, in the settings or the environment; "" if nobody has."""
+    return given().url or os.environ.get("JOBSWORTH_URL") or ""
 
 
 def is_djangos_own() -> bool:
     """Whether the jobs live in Django's own database, so that a transaction there can hold them.
 
-    So it is where the URL is that of the database, or where both a URL and a DATABASE are named.
+    So it is where the URL is that of the database, or where both a URL and a DATABASE are named. A test's database in
+    memory holds no jobs.
     """
     said = getattr(settings, "JOBSWORTH", None) or {}
     if said.get("URL") and said.get("DATABASE"):
         return True
     try:
-        return url() == url_of(given().database)
+        return url() == url_of(given().database) != IN_MEMORY
     except BadUrl:  # MySQL, say
         return False
 
@@ -89,7 +95,7 @@ def url_of(alias: str) -> str:
         ) from exc
     if vendor == "sqlite":
         name = str(parts["NAME"])
-        return "memory://" if name == ":memory:" or "mode=memory" in name else f"sqlite:///{quote(name)}"
+        return IN_MEMORY if name == ":memory:" or "mode=memory" in name else f"sqlite:///{quote(name)}"
     if vendor == "postgresql":
         return _postgres(parts)
     raise BadUrl(

@@ -68,14 +68,14 @@ class JobsworthBackend(BaseTaskBackend):  # type: ignore[misc]
 
         self.validate_task(task)
         result = results.fresh(task, new_id(), self.alias, args, kwargs)
-        moment = None if task.run_after is None else _aware(task.run_after)
+        now, run_at = timezone.now(), None if task.run_after is None else _aware(task.run_after)
         self._declare(task, task.queue_name).options(
-            **self._given, id=result.id, priority=int(task.priority), run_at=moment,
-            meta=results.about(task.run_after, self.alias),
+            **self._given, id=result.id, priority=int(task.priority), run_at=run_at,
+            meta=results.about(task.run_after, self.alias, now),
         ).enqueue(result.args, result.kwargs)  # fmt: skip
 
         def tell() -> None:
-            results.enqueued(result)
+            results.enqueued(result, now)
             task_enqueued.send(type(self), task_result=result)
 
         jobs.once_stored(tell)

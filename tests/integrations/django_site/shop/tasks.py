@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django_site.shop.models import Order
+from jobsworth import current_job
 from jobsworth.errors import Snooze
 
 try:
@@ -56,3 +57,9 @@ def how_many_orders() -> int:
 @task
 def sleep_on_it() -> None:
     raise Snooze(600)
+
+
+@task
+def half_way() -> None:
+    current_job().report_progress(1, 2)
+    raise OSError("the other half is missing")
