@@ -67,8 +67,7 @@ def running(folder: Path, *words: str, **environment: str) -> Iterator[Running]:
     try:
         yield process
     finally:
-        if process.process.poll() is None:
-            process.ends(signal.SIGKILL)
+        process.ends(None if process.process.poll() is not None else signal.SIGKILL)
 
 
 @contextmanager

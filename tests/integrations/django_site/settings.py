@@ -31,6 +31,7 @@ TASKS = json.loads(os.environ.get("SHOP_TASKS", "0")) or {
     "default": {"BACKEND": BACKEND, "QUEUES": ["default", "mail"]},
     "often": {"BACKEND": BACKEND, "QUEUES": ["default"], "OPTIONS": {"max_attempts": 3}},
 }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "a secret of more than sixteen characters"
 USE_TZ = True
 DEBUG = False

@@ -10,9 +10,7 @@ from django.core import checks
 from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 
-from jobsworth.errors import ConfigurationError
-
-from . import serving, settings
+from . import rehearsal, serving, settings
 from .checks import BACKEND, check
 
 
@@ -27,12 +25,9 @@ class JobsworthConfig(AppConfig):  # type: ignore[misc]
     def ready(self) -> None:
         """Called once, when all models are there."""
         checks.register(check)
+        rehearsal.leave_before_the_end()
         post_migrate.connect(_make_tables, dispatch_uid="jobsworth.tables")
         serving.begin_with_the_first_request()
-        try:
-            from jobsworth.integrations.django import jobs  # noqa: F401
-        except ConfigurationError:
-            return  # `manage.py check` tells of it, and whoever uses `jobs` is told again
         autodiscover_modules("jobs")
         if any(each.get("BACKEND") == BACKEND for each in getattr(djangos, "TASKS", {}).values()):
             autodiscover_modules("tasks")
@@ -44,3 +39,4 @@ def _make_tables(using: str, **_: Any) -> None:
 
     if using == settings.given().database:
         jobs.open()
+        jobs.close()  # a database that is to be copied for parallel tests must have no visitors

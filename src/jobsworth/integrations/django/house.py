@@ -10,11 +10,12 @@ from asgiref.sync import sync_to_async
 from django.db import connections, transaction
 
 from jobsworth.app import Jobsworth
-from jobsworth.errors import BadOption
+from jobsworth.errors import BadOption, ConfigurationError
 from jobsworth.home import Home
 from jobsworth.job import Receipt
 from jobsworth.locate import DJANGO
 from jobsworth.queue import Queue
+from jobsworth.tokens import Tokens
 from jobsworth.transaction import checked_connection
 
 from . import settings
@@ -32,20 +33,30 @@ class DjangoJobs(Jobsworth):
     """A Jobsworth whose jobs come into being when Django's transaction commits, and only then."""
 
     def __init__(self) -> None:
-        given = settings.given()
+        super().__init__("memory://", secret="")  # its home is looked for at the first use
+        self.around = Tidy
         self._chosen = False  # somebody said `use(url)`
         self._moving = threading.Lock()
-        super().__init__("memory://", secret=given.secret)  # the home is looked for at the first use
-        self.around = Tidy
-        for name, options in given.queues.items():
-            self.add(Queue(name, **options))
+        self._wrong: ConfigurationError | None = None
+        try:
+            given = settings.given()
+            self.tokens = Tokens(given.secret)
+            for name, options in given.queues.items():
+                self.add(Queue(name, **options))
+        except ConfigurationError as exc:  # importing must not fail: `manage.py check` could not tell of it then
+            self._wrong = exc
 
     def use(self, url: str) -> None:
         super().use(url)
         self._chosen = True
 
     def home(self) -> Home:
-        """Where the settings say; a test runner changes them after everything was imported."""
+        """Where the settings say; a test runner changes them after everything was imported.
+
+        Raises what is wrong with the settings.
+        """
+        if self._wrong is not None:
+            raise self._wrong
         if not self._chosen and (url := settings.url()) != self._home.url:
             with self._moving:
                 if url != self._home.url:

@@ -14,7 +14,6 @@ import django
 from django.apps import apps
 
 from jobsworth.errors import AppNotFound
-from jobsworth.integrations.django import jobs
 
 __all__ = ["jobs"]
 _VARIABLE = "DJANGO_SETTINGS_MODULE"
@@ -50,3 +49,5 @@ def set_up() -> None:
 
 
 set_up()
+
+from jobsworth.integrations.django import jobs  # noqa: E402 (there are no settings before)
