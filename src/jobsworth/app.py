@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from .bridge import Bridge
 from .context import Around, CurrentJob
 from .dead import DeadLetters
 from .defer import Deferrals
 from .engine import Engine, QueueSettings, QueueStatus, Where, WorkerCard
-from .engines import from_url
 from .errors import BadOption, UnknownQueue, UnknownTask
 from .handle import JobHandle, cancelling, find_one, status_of, where_from
+from .home import AtHome, Home
 from .job import Job, JobId, NewJob, State
 from .lifespan import Lifespan
 from .naming import checked
@@ -37,11 +36,10 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-DEFAULT_URL = "sqlite:///jobsworth.db"
 DEFAULT_QUEUE = "default"
 
 
-class Jobsworth:
+class Jobsworth(AtHome):
     """A program's queues and where their jobs live.
 
     url:       the engine's URL; else the variable JOBSWORTH_URL, else an SQLite file in the working directory.
@@ -49,6 +47,10 @@ class Jobsworth:
     engine:    an engine made by hand, instead of a URL.
     secret:    what job.token() signs with, at least 16 characters; several, newest first, while one is replaced. Else
                the variable JOBSWORTH_SECRET (several with commas between them).
+
+    around:    a list to add to: what stands around every run of a handler. Each is called with the CurrentJob and gives
+               a context manager, entered in the run's own thread, coroutine or child process; one that is asynchronous
+               too is entered as such around coroutines.
 
     Nothing is opened before the first use. It may be used from any thread, from a running loop (the a-prefixed verbs)
     and after a fork.
@@ -63,17 +65,11 @@ class Jobsworth:
         engine: Engine | None = None,
         secret: str | Sequence[str] | None = None,
     ) -> None:
-        if url is not None and engine is not None:
-            raise BadOption("give a url or an engine, not both")
-        self.url = "" if engine is not None else (url or os.environ.get("JOBSWORTH_URL") or DEFAULT_URL)
-        self.engine: Engine = engine if engine is not None else from_url(self.url)
-        self.bridge = Bridge(self.engine)
+        self._home = Home.given(url, engine)
         self.tokens = Tokens(os.environ.get("JOBSWORTH_SECRET") if secret is None else secret)
         self.queues: dict[str, Queue] = {}
         self.tasks: dict[str, Task[..., Any]] = {}
-        self.around: list[
-            Around
-        ] = []  # entered around each run of a handler, in its thread, coroutine or child process
+        self.around: list[Around] = []
         self.lifespan = Lifespan(self)  # FastAPI(lifespan=jobs.lifespan), and so on
         self._implied: set[str] = set()  # queues that exist only because a task named them
         self._deferrals = Deferrals()
@@ -351,16 +347,6 @@ class Jobsworth:
         from .worker import Worker
 
         return Worker(self, queues, **options)
-
-    def use(self, url: str) -> None:
-        """Have the jobs live elsewhere. Before the first use or after close(): else raises BadOption (E105)."""
-        if self.bridge.opened:
-            raise BadOption(
-                f"its jobs live at {self.engine.where} already, and that is open",
-                hint="close() it first, or make a Jobsworth for each place",
-            )
-        self.url, self.engine = url, from_url(url)
-        self.bridge = Bridge(self.engine)
 
     def open(self) -> None:
         """Connect and bring the schema up to date now, and not at the first use."""

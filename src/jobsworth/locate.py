@@ -19,6 +19,8 @@ from .suggest import did_you_mean
 from .worker.spec import FILE_PREFIX
 
 CANDIDATES = ("app.py", "jobs.py", "main.py")  # looked at, in this order, when nobody names one
+DJANGO = "jobsworth.integrations.django.program:jobs"  # in a Django project: whatever its settings say
+_SETTINGS = "DJANGO_SETTINGS_MODULE"
 
 
 def locate(spec: str) -> Jobsworth:
@@ -36,15 +38,24 @@ def locate(spec: str) -> Jobsworth:
 
 
 def default_spec() -> str | None:
-    """$JOBSWORTH_APP, else the first of CANDIDATES here that mentions Jobsworth; None if there is none."""
+    """$JOBSWORTH_APP, else the first of CANDIDATES here that mentions Jobsworth, else the Django project that this is.
+
+    None if there is nothing of the kind.
+    """
     named = os.environ.get("JOBSWORTH_APP")
     if named:
         return named
+    django = _SETTINGS in os.environ or _SETTINGS in _text(Path("manage.py"))
     for name in CANDIDATES:
-        path = Path(name)
-        if path.is_file() and "jobsworth" in path.read_text(encoding="utf-8", errors="replace").lower():
+        text = _text(Path(name))
+        # Of a Django project such a file is a part, which cannot be imported before the project is set up.
+        if "jobsworth" in text.lower() and not (django and "jobsworth.integrations.django" in text):
             return name
-    return None
+    return DJANGO if django else None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def _import(name: str, spec: str) -> ModuleType:

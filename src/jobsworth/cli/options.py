@@ -11,10 +11,19 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from jobsworth.app import DEFAULT_URL, Jobsworth
+from jobsworth.app import Jobsworth
 from jobsworth.engine import Engine, Where
 from jobsworth.engines import redacted
-from jobsworth.errors import AppImportFailed, AppNotFound, BadOption, BadUrl, ConfigurationError, EngineUnavailable
+from jobsworth.errors import (
+    AppImportFailed,
+    AppNotFound,
+    BadOption,
+    BadUrl,
+    ConfigurationError,
+    EngineUnavailable,
+    ExtraMissing,
+)
+from jobsworth.home import DEFAULT_URL
 from jobsworth.job import State
 from jobsworth.locate import CANDIDATES, default_spec, locate
 from jobsworth.log import clean
@@ -129,7 +138,8 @@ def load(spec: str) -> Jobsworth:
         try:
             return locate(spec)
         except AppImportFailed as exc:
-            if isinstance(exc.__cause__, BadUrl):  # what is wrong stands in the environment more often than in the app
+            # What is wrong stands in the environment or the settings more often than in the app.
+            if isinstance(exc.__cause__, (AppNotFound, BadUrl, ExtraMissing)):
                 raise exc.__cause__ from None
             raise
 

@@ -1,0 +1,83 @@
+"""The site among a project's pages: from Django's requests to ours, and back. It decides nothing."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import RequestDataTooBig
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+
+from jobsworth.bridge import Bridge
+from jobsworth.web.asking import OnLoop
+from jobsworth.web.message import MAX_BODY, Request, Response
+from jobsworth.web.site import Site
+
+from .access import who_asks
+
+DJANGOS = "django.request"  # in a request's `raw`: Django's own
+_sites: dict[Bridge, Site] = {}
+_making = threading.Lock()
+
+
+async def _visitor(request: Request) -> Any:
+    """Signed in as whom? Sessions and users are in the database, in the thread that is Django's for this request."""
+    return await sync_to_async(who_asks, thread_sensitive=True)(request.raw[DJANGOS])
+
+
+def the_site() -> Site:
+    """The site of the project's jobs, wherever they live now."""
+    from jobsworth.integrations.django import jobs
+
+    bridge = jobs.bridge
+    with _making:
+        if bridge not in _sites:
+            for left in _sites.values():
+                left.close()
+            _sites.clear()
+            _sites[bridge] = Site(jobs, authorize=_visitor)
+        return _sites[bridge]
+
+
+async def site(request: HttpRequest, path: str = "") -> HttpResponseBase:
+    """Every address of the site: see urls.py. A WSGI server is given whole answers only."""
+    the = the_site()
+    mount = request.path[: len(request.path) - len(path)].rstrip("/")
+    asked = Request(
+        method=request.method or "GET", path=f"/{path}", query_text=request.META.get("QUERY_STRING", ""),
+        headers={name.lower(): value for name, value in request.headers.items()}, body=_body(request),
+        prefix=mount, scheme=request.scheme or "http", client=request.META.get("REMOTE_ADDR"),
+        raw={DJANGOS: request}, ask=OnLoop(the.jobs.bridge, the.engine_answered),
+        streams=isinstance(request, ASGIRequest),
+    )  # fmt: skip
+    return _given_back(await the.answer(asked), asked.method)
+
+
+def _body(request: HttpRequest) -> bytes | None:
+    announced = request.headers.get("content-length") or "0"
+    if announced.isdecimal() and int(announced[:20]) > MAX_BODY:
+        return None
+    try:
+        body = bytes(request.body)
+    except RequestDataTooBig:  # the project's own limit is lower
+        return None
+    return body if len(body) <= MAX_BODY else None
+
+
+def _given_back(response: Response, method: str) -> HttpResponseBase:
+    body = response.body
+    if isinstance(body, bytes):
+        headers = {**response.headers, "content-length": str(len(body))}
+        return HttpResponse(b"" if method == "HEAD" else body, status=response.status, headers=headers)
+    return StreamingHttpResponse(_parts(body), status=response.status, headers=response.headers)
+
+
+async def _parts(stream: Any) -> Any:
+    """The stream as Django wants it; closed when its reader has gone."""
+    try:
+        async for part in stream:
+            yield part
+    finally:
+        await stream.aclose()

@@ -1,0 +1,163 @@
+"""A Django project's programs: its workers, whoever starts them, and its own tests."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("django", reason="Django is not installed: pip install 'jobsworth[django]'")
+import django_house
+from django_processes import running
+from django_site.shop.jobs import echo, send, send_apart
+from django_site.shop.models import Order
+
+from jobsworth.locate import DJANGO, default_spec
+from waiting import until
+from web_client import a_url
+
+BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+
+
+@BOTH
+def test_runjobs_is_a_worker_for_the_project(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    url = a_url(request, kind, tmp_path)
+    with django_house.living_on(url) as jobs:
+        order = Order.objects.create(what="tea")
+        words = ("--queues=default:3", "--lease=5", "--grace=9", "--name=ours", "--log-format=json")
+        with running(tmp_path, "manage.py", "runjobs", *words, SHOP_DATABASE=url) as worker:
+            assert send.enqueue(order.pk).result(timeout=40) == "tea"
+            assert send_apart.enqueue(order.pk).result(timeout=40)[0] == "tea"
+            (card,) = jobs.workers()
+            assert (card.queues, card.pid, card.id.startswith("ours.")) == ({"default": 3}, worker.process.pid, True)
+            assert "django_site.shop.tasks.add" in card.tasks
+            assert worker.ends(signal.SIGTERM) == 0
+        assert "slots    default:3" in worker.said
+        assert "running jobs get 9 s" in worker.said
+
+
+def test_several_processes_find_the_project_wherever_they_are_started(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with django_house.living_on(url) as jobs:
+        order = Order.objects.create(what="tea")
+        with running(tmp_path, "manage.py", "check", SHOP_DATABASE=url) as check:
+            assert check.ends() == 0
+        # As from a service's unit: not in the project's folder.
+        command = ("-m", "django", "runjobs", "--processes=2")
+        with running(elsewhere, *command, SHOP_DATABASE=url, DJANGO_SETTINGS_MODULE="django_site.settings") as worker:
+            until(lambda: len(jobs.workers()) == 2, 40, "two processes work")
+            assert send.enqueue(order.pk).result(timeout=40) == "tea"
+            assert worker.ends(signal.SIGTERM) == 0
+        assert "2 processes" in worker.said
+
+
+@pytest.mark.parametrize("given", [(), ("--app", DJANGO)])
+def test_jobsworths_own_command_finds_a_django_project(tmp_path: Path, given: tuple[str, ...]) -> None:
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    with django_house.living_on(url) as jobs:
+        order = Order.objects.create(what="tea")
+        with running(tmp_path, "worker", *given, SHOP_DATABASE=url) as worker:
+            assert send.enqueue(order.pk).result(timeout=40) == "tea"
+            assert worker.ends(signal.SIGINT) == 0
+        with running(tmp_path, "jobs", "--json", SHOP_DATABASE=url) as listing:  # looks at the same place
+            assert listing.ends() == 0
+        (job,) = jobs.find(states=["completed"])
+        assert job.id in listing.said
+
+
+def test_reload_starts_again_when_a_file_changes(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    words = ("manage.py", "runjobs", "--reload")
+    with django_house.living_on(url), running(tmp_path, *words, SHOP_DATABASE=url) as worker:
+        assert echo.enqueue("a").result(timeout=40) == "a"
+        (tmp_path / "new.py").write_text("x = 1\n")
+        worker.says("new.py changed: starting again")
+        assert echo.enqueue("b").result(timeout=40) == "b"
+        assert worker.ends(signal.SIGINT) == 0
+
+
+def test_what_is_wrong_with_the_settings_is_said_before_any_work(tmp_path: Path) -> None:
+    wrong = {
+        "SHOP_JOBS": json.dumps({"QUEUES": {"mail": {"workers": 2}}}),
+        "SHOP_DATABASE": f"sqlite:///{tmp_path}/s.db",
+    }
+    with running(tmp_path, "manage.py", "runjobs", **wrong) as worker:
+        assert worker.ends() == 1
+    assert "jobsworth.E004" in worker.said
+    assert "has no option 'workers'" in worker.said
+    with running(tmp_path, "worker", **wrong) as worker:
+        assert worker.ends() == 2
+    assert "E105" in worker.said
+
+
+def test_a_worker_that_a_queue_is_unknown_to_says_so(tmp_path: Path) -> None:
+    with running(
+        tmp_path, "manage.py", "runjobs", "--queues=mial", SHOP_DATABASE=f"sqlite:///{tmp_path}/s.db"
+    ) as worker:
+        assert worker.ends() == 2
+    assert "error[E107]: there is no queue 'mial' here" in worker.said
+    assert "did you mean" in worker.said
+
+
+@pytest.mark.parametrize(
+    ("settings", "said", "hint"),
+    [
+        ("", "this is no Django project", "run it in the folder of manage.py"),
+        ("without_app", "does not use Jobsworth", "INSTALLED_APPS"),
+    ],
+)
+def test_a_folder_that_is_no_project_of_ours(tmp_path: Path, settings: str, said: str, hint: str) -> None:
+    (tmp_path / "without_app.py").write_text("SECRET_KEY = 'x' * 50\nINSTALLED_APPS = []\n")
+    (tmp_path / "manage.py").write_text("# nothing\n")
+    given = {"DJANGO_SETTINGS_MODULE": settings} if settings else {}
+    with running(tmp_path, "worker", "--app", DJANGO, **given) as worker:
+        assert worker.ends() == 2
+    assert "error[E102]" in worker.said
+    assert said in worker.said
+    assert hint in worker.said
+
+
+def test_which_program_a_folder_offers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    assert default_spec() is None
+    (tmp_path / "jobs.py").write_text("from jobsworth.integrations.django import jobs\n")
+    assert default_spec() == "jobs.py"  # a program of one file, which sets Django up by itself
+    (tmp_path / "manage.py").write_text('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n')
+    assert default_spec() == DJANGO
+    (tmp_path / "main.py").write_text("from jobsworth import Jobsworth\n")
+    assert default_spec() == "main.py"
+
+
+def test_the_settings_that_a_manage_py_names(tmp_path: Path) -> None:
+    from jobsworth.integrations.django.program import named_in
+
+    program = tmp_path / "manage.py"
+    assert named_in(program) is None
+    program.write_text('import os\ndef main():\n    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "a.b")\n')
+    assert named_in(program) == "a.b"
+    program.write_text("print('DJANGO_SETTINGS_MODULE')\n")
+    assert named_in(program) is None
+
+
+def test_without_django_the_error_names_what_to_install(tmp_path: Path) -> None:
+    program = "import sys; sys.modules['django'] = None; import jobsworth.integrations.django"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "E115" in done.stderr
+    assert "pip install 'jobsworth[django]'" in done.stderr
+
+
+@BOTH
+def test_a_projects_own_tests_never_meet_its_real_jobs(kind: str, request: Any, tmp_path: Path) -> None:
+    url = a_url(request, kind, tmp_path)
+    with running(tmp_path, "manage.py", "test", "django_site.shop", "--noinput", SHOP_DATABASE=url) as tests:
+        code = tests.ends(within=60)
+    assert code == 0, tests.said
+    assert "Ran 5 tests" in tests.said
