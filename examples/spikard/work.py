@@ -1,6 +1,6 @@
 """What is done behind the web app's back: three queues. Nothing in here knows of HTTP, nor of Spikard.
 
-    jobsworth worker work:jobs               # in this folder; as many of these as you like, or none: see serving.py
+jobsworth worker work:jobs               # in this folder; as many of these as you like, or none: see serving.py
 """
 
 from __future__ import annotations

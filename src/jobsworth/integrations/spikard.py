@@ -64,8 +64,6 @@ def register(
     for route in routes:
         path = prefix + route.path.replace("{file}", "{file:path}")  # it alone may hold slashes
         spelling.add(route.method, path, answer)
-        if prefix and route.path == "/":
-            spelling.add(route.method, prefix, answer)
     return site
 
 
@@ -117,7 +115,9 @@ class _Spikard:
             response = answer(_Asked(lambda name: getattr(request, name), request.query_params))
             return self._as_it_is(_whole(response), status_code=response.status, headers=response.headers)
 
-        self._app.register_route(method, path, handler)
+        handler.__annotations__["request"] = spikard.Request  # it is handed over by this type, else there is None
+        for each in {path, path.rstrip("/") or path}:
+            self._app.register_route(method, each, handler)
 
     def run(self) -> None:
         """It hears no signal, and keeps its thread from running a signal's handler: so that is not the main one."""
@@ -158,6 +158,7 @@ class _App:
             assert isinstance(response.body, bytes)
             return {"content": response.body.decode(), "status_code": response.status, "headers": response.headers}
 
+        path = path.rstrip("/") or path  # it adds the one with a slash itself
         builder = RouteBuilder.new(getattr(Method, method), path).handler_name("jobsworth").sync()
         self._inner.register_route(builder.params_schema_json(self._QUERY), handler)
 
