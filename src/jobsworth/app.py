@@ -16,7 +16,7 @@ from .defer import Deferrals
 from .engine import Engine, QueueSettings, QueueStatus, Where, WorkerCard
 from .engines import from_url
 from .errors import BadOption, UnknownQueue, UnknownTask
-from .handle import JobHandle, cancelling, find_one, status_of
+from .handle import JobHandle, cancelling, chosen_by, find_one, status_of
 from .job import Job, JobId, NewJob, State
 from .naming import checked
 from .queue import Isolation, Queue, QueueService
@@ -25,6 +25,7 @@ from .snapshot import queue_part
 from .suggest import did_you_mean
 from .task import AsyncTask, Task
 from .tokens import Tokens
+from .totals import Totals, totals
 from .transaction import aenqueue_within, enqueue_within
 
 if TYPE_CHECKING:
@@ -280,12 +281,12 @@ class Jobsworth:
 
     def find(self, **filters: Any) -> list[Job]:
         """Jobs by queue, task, states, tag, owner, text, ids...: the fields of Where. Newest first, at most 100."""
-        where = _where(filters)
+        where = chosen_by(filters)
         return self.bridge.call(lambda engine: engine.find(where))
 
     async def afind(self, **filters: Any) -> list[Job]:
         """The async twin of find."""
-        where = _where(filters)
+        where = chosen_by(filters)
         return await self.bridge.acall(lambda engine: engine.find(where))
 
     def queue_snapshot(self, name: str) -> dict[str, Any]:
@@ -306,6 +307,14 @@ class Jobsworth:
             "counts": {state.value: status.counts.get(state, 0) for state in State}, "oldest": status.oldest,
             "in_rate": status.in_rate, "out_rate": status.out_rate, "unroutable": status.unroutable,
         }  # fmt: skip
+
+    def totals(self, queue: str | None = None) -> Totals:
+        """Processed, failed, active, queued, scheduled, retrying and dead, of one queue or of all: see Totals."""
+        return self.bridge.call(lambda engine: totals(engine, queue))
+
+    async def atotals(self, queue: str | None = None) -> Totals:
+        """The async twin of totals."""
+        return await self.bridge.acall(lambda engine: totals(engine, queue))
 
     def queue_statuses(self) -> list[QueueStatus]:
         """Every queue that holds jobs, has settings or has live workers."""
@@ -376,19 +385,3 @@ class TaskDecorator:
     def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
     def __call__(self, fn: Callable[..., Any], /) -> Any:
         return self._declare(fn)
-
-
-def _where(filters: dict[str, Any]) -> Where:
-    states = filters.pop("state", filters.pop("states", None))
-    if states is not None:
-        names = [states] if isinstance(states, str) else list(states)
-        try:
-            filters["states"] = tuple(State(name) for name in names)
-        except ValueError as exc:
-            raise BadOption(str(exc), hint=f"states are {', '.join(State)}") from exc
-    if "ids" in filters:
-        filters["ids"] = tuple(filters["ids"])
-    try:
-        return Where(**filters)
-    except TypeError as exc:
-        raise BadOption(f"jobs cannot be found that way: {exc}") from exc

@@ -239,6 +239,23 @@ async def find_one(engine: Engine, job_id: JobId, queue: str | None = None) -> J
     return found[0]
 
 
+def chosen_by(filters: dict[str, Any]) -> Where:
+    """A selector from the filters of Jobsworth.find. Raises BadOption (E105)."""
+    states = filters.pop("state", filters.pop("states", None))
+    if states is not None:
+        names = [states] if isinstance(states, str) else list(states)
+        try:
+            filters["states"] = tuple(State(name) for name in names)
+        except ValueError as exc:
+            raise BadOption(str(exc), hint=f"states are {', '.join(State)}") from exc
+    if "ids" in filters:
+        filters["ids"] = tuple(filters["ids"])
+    try:
+        return Where(**filters)
+    except TypeError as exc:
+        raise BadOption(f"jobs cannot be found that way: {exc}") from exc
+
+
 async def run_again(engine: Engine, job_id: JobId, args: bytes | None = None) -> None:
     """Put a job back in line: one that has ended, with new arguments if there are any, or one that waits for its time.
 

@@ -1,4 +1,4 @@
-"""The whole site in a Spikard app: in both spellings questions arrive as they were sent, and answers as they were given.
+"""The whole site in a Spikard app: in both spellings what is asked arrives as it was sent, and so do the answers.
 
 Every route is asked of the real server and of the site itself over WSGI, on one store.
 """
