@@ -11,15 +11,12 @@ venv=$(cd ../.. && cd "${1:?the directory of the environment}" && pwd)
 say() { printf '%s\n' "$*" >&2; }
 works() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; }
 
+lists=
 for list in *.txt; do
-    [ "$list" != oban.txt ] || continue
-    folder="$venv/apart/${list%.txt}"
-    if [ -f "$folder/.list" ] && cmp -s "$list" "$folder/.list"; then continue; fi
-    rm -rf "$folder"
-    "$venv/bin/python" -m pip --quiet --disable-pip-version-check --no-input install --no-warn-conflicts \
-        --target "$folder" --requirement "$list" </dev/null
-    cp "$list" "$folder/.list"
+    [ "$list" = oban.txt ] || lists="$lists $list"
 done
+# shellcheck disable=SC2086  # names without blanks
+../../scripts/install_apart.sh "$venv" $lists
 
 if command -v npm >/dev/null 2>&1; then
     folder="$venv/apart/node"

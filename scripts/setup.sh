@@ -13,9 +13,10 @@ venv=${2:?the directory of the environment}
 say() { printf '%s\n' "$*" >&2; }
 
 case $what in
-    dev)   sources=pyproject.toml;                          set -- --editable . --group dev ;;
+    dev)   sources='pyproject.toml scripts/install_apart.sh tests/apart/*'
+           set -- --editable . --group dev ;;
     demo)  sources=pyproject.toml;                          set -- --editable '.[photos]' ;;
-    bench) sources='pyproject.toml bench/requirements.txt bench/install_apart.sh bench/apart/*'
+    bench) sources='pyproject.toml bench/requirements.txt bench/install_apart.sh scripts/install_apart.sh bench/apart/*'
            set -- --editable ".[dashboard]" --requirement bench/requirements.txt ;;
     *)     say "setup: \"$what\" is not one of dev, demo, bench"; exit 2 ;;
 esac
@@ -69,5 +70,9 @@ say "setup: installing what \"$what\" needs into $venv (a minute or so the first
 pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check --no-input "$@" </dev/null; }
 pip install --upgrade 'pip>=25.1'       # the first that reads dependency groups
 pip install "$@"
-if [ "$what" = bench ]; then bench/install_apart.sh "$venv"; fi
+case $what in
+    dev)   scripts/install_apart.sh "$venv" tests/apart/*.txt ||
+               say "setup: a second version of a framework could not be installed; its tests will say so" ;;
+    bench) bench/install_apart.sh "$venv" ;;
+esac
 printf '%s\n' "$wanted" >"$note"

@@ -1,5 +1,6 @@
 """Background jobs for Python web apps, done by the book."""
 
+from .again import retrying
 from .app import Jobsworth
 from .context import CurrentJob, current_job
 from .errors import (
@@ -31,5 +32,5 @@ __all__ = [
     "Cancelled", "CurrentJob", "EngineError", "EngineUnavailable", "GiveUp", "Interrupted", "Job", "JobCancelled",
     "JobFailed", "JobHandle", "JobNotFound", "Jobsworth", "JobsworthError", "Keep", "LeaseLost", "NewJob", "Progress",
     "Queue", "QueueFull", "QueueService", "Retry", "RetryAfter", "Snooze", "State", "StorageFull", "Task", "TimedOut",
-    "ValueRefused", "WaitTimeout", "current_job",
+    "ValueRefused", "WaitTimeout", "current_job", "retrying",
 ]  # fmt: skip

@@ -25,6 +25,7 @@ from .snapshot import queue_part
 from .suggest import did_you_mean
 from .task import AsyncTask, Task
 from .tokens import Tokens
+from .totals import Totals, totals
 from .transaction import aenqueue_within, enqueue_within
 
 if TYPE_CHECKING:
@@ -307,6 +308,14 @@ class Jobsworth(AtHome):
             "counts": {state.value: status.counts.get(state, 0) for state in State}, "oldest": status.oldest,
             "in_rate": status.in_rate, "out_rate": status.out_rate, "unroutable": status.unroutable,
         }  # fmt: skip
+
+    def totals(self, queue: str | None = None) -> Totals:
+        """Processed, failed, active, queued, scheduled, retrying and dead, of one queue or of all: see Totals."""
+        return self.bridge.call(lambda engine: totals(engine, queue))
+
+    async def atotals(self, queue: str | None = None) -> Totals:
+        """The async twin of totals."""
+        return await self.bridge.acall(lambda engine: totals(engine, queue))
 
     def queue_statuses(self) -> list[QueueStatus]:
         """Every queue that holds jobs, has settings or has live workers."""

@@ -10,6 +10,7 @@ import msgspec
 from jobsworth.engine import Engine, QueueStatus, Where
 from jobsworth.job import State
 from jobsworth.loads import running
+from jobsworth.totals import retried
 
 from . import choice
 from .floor import theirs
@@ -21,9 +22,6 @@ from .shown import counts, pending
 if TYPE_CHECKING:
     from .access import Visitor
     from .site import Site
-
-# Why a job waits for another attempt, as its last failure says.
-_RETRIED = ("error", "timeout", "crashed")
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -107,8 +105,7 @@ async def health(_site: Site, request: Request) -> Response:
 async def _retrying(engine: Engine, visitor: Visitor, scheduled: int) -> int:
     if not scheduled:
         return 0
-    wheres = [Where(states=(State.SCHEDULED,), reason=reason, limit=None) for reason in _RETRIED]
-    return sum([await choice.count(engine, visitor, where) for where in wheres])
+    return sum([await choice.count(engine, visitor, where) for where in retried()])
 
 
 def _queue(status: QueueStatus) -> QueueHealth:

@@ -1,0 +1,35 @@
+"""A Spikard app with the whole site under /background, for tests; which Spikard is found by what can be imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import spikard
+
+from jobsworth.integrations.spikard import EVERYTHING, MONITORING, register, serve
+from jobsworth.web import Level, Request, Visitor
+
+sys.path.append(str(Path(__file__).parent.parent))
+from web_client import an_app
+
+
+async def who(request: Request) -> Visitor | None:
+    """Whom the cookie names, at the level that it names."""
+    name, _, level = request.raw["cookies"].get("who", "").partition(":")
+    return Visitor(Level[level], name=name, owner=name) if level else None
+
+
+if hasattr(spikard, "Spikard"):
+    app: Any = spikard.Spikard(spikard.ServerConfig(host="127.0.0.1", port=int(os.environ["PORT"])))
+else:
+    app = spikard.App()
+jobs = an_app(os.environ["JOBSWORTH_URL"])
+register(app, jobs, authorize=who, prefix="/background", routes=EVERYTHING)
+register(app, jobs, authorize=lambda _: Level.READ, routes=MONITORING)
+
+if __name__ == "__main__":
+    serve(app)
+    print("served", flush=True)
