@@ -24,22 +24,32 @@ READERS = 20  # of a newsletter: so many steps it has
 
 
 class FrameworkPage(Server):
-    """One of the four, in a folder of its own. pace: seconds that a letter takes. inside: it runs the jobs, too."""
+    """One of the four, in a folder of its own. pace: seconds that a letter takes. inside: it runs the jobs, too.
+
+    url: where its jobs live; else a file in the folder.
+    """
 
     name = "page"
     programs = (sys.executable,)
     package = formula = "python3"
 
     def __init__(
-        self, undertaker: Undertaker, framework: str, place: Path, *, pace: float = 0.1, inside: bool = True
+        self,
+        undertaker: Undertaker,
+        framework: str,
+        place: Path,
+        *,
+        url: str | None = None,
+        pace: float = 0.1,
+        inside: bool = True,
     ) -> None:
         super().__init__(undertaker)
         self._framework = framework
         self._place = place
         self.environment = {
             **os.environ, "PYTHONPATH": os.pathsep.join([str(EXAMPLE), *filter(None, sys.path)]),
-            "JOBSWORTH_URL": f"sqlite:///{place / 'jobs.db'}", "PACE": str(pace), "SESSION_SECRET": "of no matter",
-            "WORKER": "inside" if inside else "outside",
+            "JOBSWORTH_URL": url or f"sqlite:///{place / 'jobs.db'}", "PACE": str(pace),
+            "SESSION_SECRET": "of no matter", "WORKER": "inside" if inside else "outside",
         }  # fmt: skip
 
     @property

@@ -57,9 +57,15 @@ class Lifespan:
     def __call__(
         self, /, *app: object, worker: bool | Worker = False, queues: Queues | None = None, **options: Any
     ) -> Any:
-        if app:
-            return self._with(*app)
         given = options if queues is None else {"queues": queues, **options}
+        if app:
+            if worker or given:
+                raise BadOption("the options come before the app", hint="jobs.lifespan(worker=True, ...)(app)")
+            return self._with(*app)
+        if not isinstance(worker, (bool, AbstractAsyncContextManager)):
+            raise BadOption(
+                f"worker must be True, False or a Worker, not {worker!r}", hint="jobs.worker(...) makes one"
+            )
         if given and worker is not True:
             raise BadOption(
                 f"nobody heeds {', '.join(given)} here",

@@ -18,6 +18,7 @@ from framework_page import COMMANDS, READERS, FrameworkPage
 from jobsworth import Jobsworth
 from undertaker import Undertaker
 from waiting import until
+from web_client import a_url
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +75,14 @@ def test_enqueue_progress_end_and_cancel_with_the_worker_inside(
         assert status(ada, first)["progress"]["current"] == READERS
 
 
-@pytest.mark.parametrize("framework", COMMANDS)
-def test_jobs_wait_for_a_worker_outside(undertaker: Undertaker, framework: str, tmp_path: Path) -> None:
-    with served(undertaker, framework, tmp_path, pace=0.0, inside=False) as page, a_visitor(page) as ada:
+@pytest.mark.parametrize(
+    ("framework", "engine"), [*((each, "sqlite") for each in COMMANDS), ("fastapi", "postgres"), ("flask", "redis")]
+)
+def test_jobs_wait_for_a_worker_outside(
+    request: pytest.FixtureRequest, undertaker: Undertaker, framework: str, engine: str, tmp_path: Path
+) -> None:
+    url = a_url(request, engine, tmp_path)
+    with served(undertaker, framework, tmp_path, url=url, pace=0.0, inside=False) as page, a_visitor(page) as ada:
         job = ada.post("/newsletters").json()["job"]
         with contextlib.closing(Jobsworth(page.environment["JOBSWORTH_URL"])) as jobs:
             assert jobs.workers() == []
