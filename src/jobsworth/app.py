@@ -71,9 +71,7 @@ class Jobsworth:
         self.tokens = Tokens(os.environ.get("JOBSWORTH_SECRET") if secret is None else secret)
         self.queues: dict[str, Queue] = {}
         self.tasks: dict[str, Task[..., Any]] = {}
-        self.around: list[
-            Around
-        ] = []  # entered around each run of a handler, in its thread, coroutine or child process
+        self.around: list[Around] = []  # entered around each run of a handler, where it runs; see docs/queues.md
         self.lifespan = Lifespan(self)  # FastAPI(lifespan=jobs.lifespan), and so on
         self._implied: set[str] = set()  # queues that exist only because a task named them
         self._deferrals = Deferrals()

@@ -326,7 +326,7 @@ def test_flask_jobs_is_our_command_line_for_this_app(shop: Path) -> None:
     assert (help_text.code, "move-engine" in help_text.out) == (0, True)
     made = run(shop, "--app", "shop", "jobs", "enqueue", "where", program=FLASK)
     assert made.code == 0, made.err
-    listed = run(shop, "--app", "shop", "jobs", "list", "--json", program=FLASK)
+    listed = run(shop, "--app", "shop", "jobs", "list", "--json", program=FLASK, JOBSWORTH_APP="others:jobs")
     assert listed.json[0]["task"] == "where", listed
     assert (shop / "shop.db").exists()
     assert "error[E301]" in run(shop, "--app", "shop", "jobs", "show", "nope", program=FLASK).err
