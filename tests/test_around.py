@@ -171,11 +171,16 @@ def test_nobody_around_a_handler_can_hide_that_it_failed(jobs: Jobsworth) -> Non
     def work() -> None:
         raise ValueError("wrong")
 
+    @jobs.task(max_attempts=1)
+    async def later() -> None:
+        raise ValueError("wrong")
+
     with jobs.worker():
-        job = work.enqueue().wait(timeout=10)
-    assert job.state is State.FAILED
-    assert job.failure is not None
-    assert job.failure.message == "wrong"
+        for task in (work, later):
+            job = task.enqueue().wait(timeout=10)
+            assert job.state is State.FAILED
+            assert job.failure is not None
+            assert job.failure.message == "wrong"
 
 
 def test_a_direct_call_has_nothing_around_it(jobs: Jobsworth) -> None:

@@ -130,6 +130,10 @@ def test_nothing_is_given_to_a_worker_that_there_is_not(jobs: Jobsworth) -> None
     jobs.task(lambda: None, name="nothing")  # type: ignore[call-overload]
     with pytest.raises(BadOption, match="nobody heeds lease"):
         jobs.lifespan(worker=jobs.worker(), lease=5)
+    with pytest.raises(BadOption, match="come before the app"):
+        jobs.lifespan(None, worker=True)  # type: ignore[call-overload]
+    with pytest.raises(BadOption, match="a Worker, not 'mail:4'"):
+        jobs.lifespan(worker="mail:4")  # type: ignore[call-overload]
 
 
 def test_a_mistake_ends_the_app_before_it_begins(tmp_path: Path) -> None:

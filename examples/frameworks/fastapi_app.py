@@ -1,6 +1,8 @@
-"""FastAPI: the newsletters of work.py behind a page.
+"""FastAPI: the newsletters of work.py behind a page, http://127.0.0.1:8000/. In this folder:
 
-uvicorn fastapi_app:app --timeout-graceful-shutdown 3            # then open http://127.0.0.1:8000/
+    uvicorn fastapi_app:app                  # or with --reload
+
+It runs the jobs itself; with WORKER=outside in the environment `jobsworth worker work:jobs` does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Flask: the newsletters of work.py behind a page.
+"""Flask: the newsletters of work.py behind a page, http://127.0.0.1:5000/. In this folder:
 
-flask --app flask_app run                # or with --debug; then open http://127.0.0.1:5000/
-flask --app flask_app jobs status        # and worker, list, show, cancel...: all of `jobsworth`
+    flask --app flask_app run                # or with --debug
+    flask --app flask_app jobs status        # and list, show, cancel, worker...: all of `jobsworth`
+
+It runs the jobs itself; with WORKER=outside in the environment `flask --app flask_app jobs worker` does.
 """
 
 from __future__ import annotations

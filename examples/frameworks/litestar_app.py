@@ -1,7 +1,9 @@
-"""Litestar: the newsletters of work.py behind a page.
+"""Litestar: the newsletters of work.py behind a page, http://127.0.0.1:8000/. In this folder:
 
-litestar --app litestar_app:app run      # then open http://127.0.0.1:8000/
-litestar --app litestar_app:app jobs status          # and worker, list, show, cancel...: all of `jobsworth`
+    litestar --app litestar_app:app run      # or with --reload
+    litestar --app litestar_app:app jobs status         # and list, show, cancel, worker...: all of `jobsworth`
+
+It runs the jobs itself; with WORKER=outside in the environment `litestar --app litestar_app:app jobs worker` does.
 """
 
 from __future__ import annotations

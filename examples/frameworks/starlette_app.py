@@ -1,6 +1,8 @@
-"""Starlette: the newsletters of work.py behind a page.
+"""Starlette: the newsletters of work.py behind a page, http://127.0.0.1:8000/. In this folder:
 
-uvicorn starlette_app:app --timeout-graceful-shutdown 3          # then open http://127.0.0.1:8000/
+    uvicorn starlette_app:app                # or with --reload
+
+It runs the jobs itself; with WORKER=outside in the environment `jobsworth worker work:jobs` does.
 """
 
 from __future__ import annotations

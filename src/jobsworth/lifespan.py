@@ -1,15 +1,17 @@
 """What `jobs.lifespan` is: a Jobsworth opened and closed with a web app, and a worker beside it for who wants one.
 
 It is what ASGI frameworks take as `lifespan=`: called with the app it gives an async context manager. It knows no
-framework; of an app it knows that there may be a `state` to leave the Jobsworth in.
+framework; of an app it knows that there may be a `state` to leave the Jobsworth in. While it lasts, the signal that
+stops the server also ends what would keep the server from stopping: the streams of those who look on.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Protocol, overload
+from weakref import WeakSet
 
 from .errors import BadOption
 
@@ -18,7 +20,14 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 STATE = "jobsworth"  # the attribute of `app.state`
+AGAIN = 0.2  # seconds between two times that streams are ended, for browsers come back until nobody listens
 Queues = str | Sequence[str] | Mapping[str, int]
+
+
+class Streams(Protocol):
+    """What has streams: a Site."""
+
+    def close(self) -> None: ...
 
 
 class Lifespan:
@@ -36,6 +45,7 @@ class Lifespan:
         self._worker: bool | Worker = False
         self._options: dict[str, Any] = {}
         self._entered = _Count()
+        self.streams: WeakSet[Streams] = WeakSet()  # of the Jobsworth; a Site adds itself
 
     def __repr__(self) -> str:
         return f"<Lifespan of {self._jobs!r}{', with a worker' if self._worker else ''}>"
@@ -47,16 +57,23 @@ class Lifespan:
     def __call__(
         self, /, *app: object, worker: bool | Worker = False, queues: Queues | None = None, **options: Any
     ) -> Any:
-        if app:
-            return self._with(*app)
         given = options if queues is None else {"queues": queues, **options}
+        if app:
+            if worker or given:
+                raise BadOption("the options come before the app", hint="jobs.lifespan(worker=True, ...)(app)")
+            return self._with(*app)
+        if not isinstance(worker, (bool, AbstractAsyncContextManager)):
+            raise BadOption(
+                f"worker must be True, False or a Worker, not {worker!r}", hint="jobs.worker(...) makes one"
+            )
         if given and worker is not True:
             raise BadOption(
                 f"nobody heeds {', '.join(given)} here",
                 hint="jobs.lifespan(worker=True, ...); a worker that was made before has its own options",
             )
         made = Lifespan(self._jobs)
-        made._worker, made._options, made._entered = worker, given, self._entered
+        made._worker, made._options = worker, given
+        made._entered, made.streams = self._entered, self.streams
         return made
 
     @asynccontextmanager
@@ -69,6 +86,7 @@ class Lifespan:
         try:
             await asyncio.to_thread(jobs.open)
             async with AsyncExitStack() as stack:
+                await stack.enter_async_context(_ending_at_signals(self.streams))
                 if self._worker:
                     worker = jobs.worker(**self._options) if self._worker is True else self._worker
                     await stack.enter_async_context(worker)
@@ -93,6 +111,45 @@ class _Count:
         with self._lock:
             self._number -= 1
             return self._number
+
+
+@asynccontextmanager
+async def _ending_at_signals(streams: Iterable[Streams]) -> AsyncIterator[None]:
+    """Servers wait for answers that are under way before they tell an app to end, and a stream goes on."""
+    import asyncio
+    import signal
+
+    if threading.current_thread() is not threading.main_thread():  # where no signal is heard
+        yield
+        return
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+
+    async def end_them() -> None:
+        await told.wait()
+        while True:
+            for each in list(streams):
+                await asyncio.to_thread(each.close)
+            await asyncio.sleep(AGAIN)
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, Callable[..., Any]] = {number: each for number, each in handlers.items() if callable(each)}
+
+    def heard(number: int, frame: Any) -> None:
+        loop.call_soon_threadsafe(told.set)
+        before[number](number, frame)
+
+    for number in before:
+        signal.signal(number, heard)
+    ending = asyncio.create_task(end_them())
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is heard:
+                signal.signal(number, handler)
+        ending.cancel()
+        with suppress(asyncio.CancelledError):
+            await ending
 
 
 def _offer(app: object, jobs: Jobsworth) -> None:

@@ -61,7 +61,7 @@ def long() -> None:
 FACTORY = """
 import os
 from flask import Flask
-from .tasks import background, jobs, long
+from .tasks import apart, background, long
 
 def create_app():
     app = Flask(__name__)
@@ -76,6 +76,10 @@ def create_app():
     @app.post("/long")
     def begin():
         return long.enqueue().id
+
+    @app.post("/apart")
+    def begin_apart():
+        return apart.enqueue().id
 
     return app
 """
@@ -95,6 +99,13 @@ def looking_at(folder: Path) -> Iterator[Jobsworth]:
     """The shop's jobs, seen from outside."""
     with contextlib.closing(Jobsworth(f"sqlite:///{folder / 'shop.db'}")) as jobs:
         yield jobs
+
+
+def _asks(url: str) -> str:
+    """The pid of the process that serves the shop; empty while none does."""
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{url}/pid", trust_env=False).text
+    return ""
 
 
 def who(_request: Request) -> Visitor | None:
@@ -164,6 +175,8 @@ def test_mistakes_are_told_at_once(tmp_path: Path) -> None:
         extension.init_app(app)
     with pytest.raises(BadOption, match="nobody heeds origins"):
         JobsworthFlask(jobs, origins=["https://app.test"])
+    with pytest.raises(BadOption, match="a Jobsworth first"):
+        JobsworthFlask(app)  # type: ignore[arg-type]
     jobs.open()
     other = Flask("other")
     other.config["JOBSWORTH_URL"] = "memory://"
@@ -294,6 +307,17 @@ def test_a_worker_begins_with_the_first_request_and_ends_with_the_extension(tmp_
     jobs.close()
 
 
+def test_a_child_of_the_web_process_makes_the_app_as_flask_does(shop: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    options = {"SHOP_WORKER": "inside", "PYTHONUNBUFFERED": "1"}
+    with running(shop, "--app", "shop:create_app", "run", "--port", str(port), program=FLASK, **options) as server:
+        until(lambda: _asks(url), 40, server.err)
+        with looking_at(shop) as jobs:
+            place, pid = jobs.handle(httpx.post(f"{url}/apart", trust_env=False).text).result(timeout=40)
+        assert (place, pid != server.pid) == ("corner shop", True)
+
+
 # ── flask's own command line ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -302,7 +326,7 @@ def test_flask_jobs_is_our_command_line_for_this_app(shop: Path) -> None:
     assert (help_text.code, "move-engine" in help_text.out) == (0, True)
     made = run(shop, "--app", "shop", "jobs", "enqueue", "where", program=FLASK)
     assert made.code == 0, made.err
-    listed = run(shop, "--app", "shop", "jobs", "list", "--json", program=FLASK)
+    listed = run(shop, "--app", "shop", "jobs", "list", "--json", program=FLASK, JOBSWORTH_APP="others:jobs")
     assert listed.json[0]["task"] == "where", listed
     assert (shop / "shop.db").exists()
     assert "error[E301]" in run(shop, "--app", "shop", "jobs", "show", "nope", program=FLASK).err
@@ -339,12 +363,6 @@ def test_an_app_that_cannot_be_made_is_told_in_one_message(shop: Path) -> None:
 
 
 # ── the reloader ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _asks(url: str) -> str:
-    with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"{url}/pid", trust_env=False).text
-    return ""
 
 
 def test_the_reloader_starts_a_worker_with_the_new_code_and_no_job_is_lost(shop: Path) -> None:

@@ -7,13 +7,22 @@ a mistake that is no longer found fails the check as surely as right code that i
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, assert_type
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from typing import Annotated, Any, assert_type
 
 import psycopg
+from fastapi import Depends, FastAPI
+from flask import Flask
+from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
+from starlette.applications import Starlette
 
 from jobsworth import CurrentJob, Jobsworth, QueueService, Retry, current_job
+from jobsworth.integrations.fastapi import get_jobs
+from jobsworth.integrations.flask import JobsworthFlask
+from jobsworth.integrations.litestar import JobsworthPlugin
 from jobsworth.web import Level, Request, Site, Visitor, local_operator
 
 jobs = Jobsworth()
@@ -132,3 +141,29 @@ def over_http(jobs: Jobsworth) -> None:
         assert_type(site.uptime, float)
     Site(jobs)  # type: ignore[call-arg]
     Site(jobs, authorize=lambda request: True)  # type: ignore[arg-type, return-value]
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with jobs.lifespan(app):
+        yield
+
+
+async def view(jobs: Annotated[Jobsworth, Depends(get_jobs)]) -> str:
+    assert_type(jobs, Jobsworth)
+    return (await send_email.aenqueue(7, "welcome", {})).id
+
+
+def lives_with_a_web_app() -> None:
+    FastAPI(lifespan=jobs.lifespan)
+    FastAPI(lifespan=lifespan)
+    FastAPI(lifespan=jobs.lifespan(worker=True, queues="image_processing:4", grace=5))
+    Starlette(lifespan=jobs.lifespan(worker=jobs.worker(lease=5)))
+    Litestar(lifespan=[jobs.lifespan])
+    Litestar(plugins=[JobsworthPlugin(jobs, authorize=who, worker=True, origins=["https://app.example"])])
+    JobsworthFlask(jobs, Flask(__name__), authorize=local_operator).close()
+    JobsworthFlask(jobs).init_app(Flask(__name__))
+    jobs.around.append(lambda job: nullcontext(job.id))
+    jobs.lifespan(worker="image_processing")  # type: ignore[call-overload]
+    JobsworthFlask(Flask(__name__))  # type: ignore[arg-type]
+    JobsworthPlugin(jobs, worker="image_processing")  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ def command(spec: Callable[[], str | None]) -> click.Command:
     def jobs(arguments: tuple[str, ...]) -> None:
         named = spec()
         if named is not None:
-            os.environ.setdefault("JOBSWORTH_APP", named)
+            os.environ["JOBSWORTH_APP"] = named  # whoever names another one with --app has the last word
         sys.exit(main(arguments))
 
     return jobs

@@ -9,6 +9,7 @@ An app's config says where its jobs live, where the Site is mounted, and whether
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -66,11 +67,13 @@ class JobsworthFlask:
     ) -> None:
         if authorize is None and site:
             raise BadOption(f"nobody heeds {', '.join(site)} here", hint="a Site is mounted where authorize= is given")
+        given: object = jobs  # other extensions take the app first
+        if not isinstance(given, Jobsworth):
+            raise BadOption(f"JobsworthFlask takes a Jobsworth first, and then the app; not {given!r}")
         self.jobs = jobs
         self._authorize = authorize
         self._options = site
         self._app: Flask | None = None
-        self._info: ScriptInfo | None = None
         self._worker: Worker | None = None
         jobs.around.append(self._context)
         if app is not None:
@@ -91,24 +94,18 @@ class JobsworthFlask:
             self.jobs.tokens = Tokens(secret)
         app.extensions["jobsworth"] = self
         self._app = app
-        command = click.get_current_context(silent=True)
-        self._info = command.find_object(ScriptInfo) if command is not None else None
-        own = guest.command(lambda: self.spec)
+        context = click.get_current_context(silent=True)  # there is one while `flask ...` makes the app
+        info = context.find_object(ScriptInfo) if context is not None else None
+        spec = functools.partial(_spec_of, app, info)
+        own = guest.command(spec)
         own.callback = with_appcontext(own.callback)  # type: ignore[type-var]
         app.cli.add_command(own)
         if self._authorize is not None:
             self._mount(app, Site(self.jobs, authorize=self._authorize, **self._options))
         if worker is True or isinstance(worker, Mapping):
             options = {} if worker is True else dict(worker)
-            app.wsgi_app = _First(app.wsgi_app, lambda: self._begin(app, options))  # type: ignore[method-assign]
-
-    @property
-    def spec(self) -> str:
-        """Where another process finds this very Jobsworth, within its app: for `jobsworth worker`, and for children."""
-        known = spec_of(self._app) if self._app is not None else None
-        if known is None and self._info is not None:
-            known = self._info.app_import_path
-        return f"{__name__}:{_APP}{known or os.environ.get('FLASK_APP', '')}"
+            begin = functools.partial(self._begin, app, spec, options)
+            app.wsgi_app = _First(app.wsgi_app, begin)  # type: ignore[method-assign]
 
     def close(self) -> None:
         """End the worker that a request has begun, if there is one, and let go of the engine."""
@@ -118,10 +115,10 @@ class JobsworthFlask:
             worker.__exit__(None, None, None)
         self.jobs.close()
 
-    def _begin(self, app: Flask, options: dict[str, Any]) -> None:
-        if app.debug:  # nobody who saves a file wants to wait: running jobs go back to their queue, at no cost
-            options.setdefault("grace", 0.0)
-        worker = self.jobs.worker(**{"spec": self.spec, **options})
+    def _begin(self, app: Flask, spec: Callable[[], str], options: Mapping[str, Any]) -> None:
+        # Nobody who saves a file wants to wait: under the reloader running jobs go back to their queue, at no cost.
+        quickly = {"grace": 0.0} if app.debug else {}
+        worker = self.jobs.worker(**{"spec": spec(), **quickly, **options})
         worker.__enter__()
         self._worker = worker
         atexit.register(self.close)
@@ -162,6 +159,12 @@ class _First:
                     self._begin()
                     self._pid = os.getpid()
         return self._app(environ, start_response)
+
+
+def _spec_of(app: Flask, info: ScriptInfo | None) -> str:
+    """Where other processes find this app's Jobsworth, and make the app with it: see __getattr__."""
+    known = spec_of(app) or (info.app_import_path if info is not None else None)
+    return f"{__name__}:{_APP}{known or os.environ.get('FLASK_APP', '')}"
 
 
 def _jobs_of(path: str) -> Jobsworth:

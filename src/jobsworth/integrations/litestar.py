@@ -81,8 +81,9 @@ class JobsworthPlugin(InitPlugin, CLIPlugin):
         prefix = self._path
 
         async def jobsworth_site(scope: Scope, receive: Receive, send: Send) -> None:
-            # Litestar takes the prefix off and adds a slash; the standard has the path whole, beside its root.
-            root = f"{scope.get('root_path', '')}{prefix}"
-            await site.asgi({**scope, "path": unquote(scope["raw_path"].decode()), "root_path": root}, receive, send)  # type: ignore[arg-type]
+            # Litestar takes the prefix off and adds a slash; by the standard the path is whole, beside its root.
+            root, sent = f"{scope.get('root_path', '')}{prefix}", unquote(scope.get("raw_path", b"").decode())
+            path = sent if sent.startswith(root) else f"{root}{scope['path']}"
+            await site.asgi({**scope, "path": path, "root_path": root}, receive, send)  # type: ignore[arg-type]
 
         return jobsworth_site

@@ -1,55 +1,48 @@
-"""What a program has put around each run of its handlers (`jobs.around`): a framework's context, for example."""
+"""A run with what the program has put around its handlers (`jobs.around`): a framework's context, for example.
+
+All are entered where the handler runs, first to last, and left in the other order. What one of them raises ends the
+run; but none can make a failed run a good one: what was raised goes on, whatever they say to it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
-from types import TracebackType
 from typing import Any
 
 from jobsworth.context import CurrentJob
 from jobsworth.task import Task
 
-Kind = type[BaseException] | None
-Raised = BaseException | None
-Trace = TracebackType | None
+
+def call(task: Task[..., Any], context: CurrentJob, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Call a handler in its thread."""
+    with _Honest() as stack:
+        for around in task.around:
+            stack.enter_context(around(context))
+        return task.fn(*args, **kwargs)
 
 
-class Surroundings:
-    """Entered where the handler runs, first to last; left in the other order. What one of them raises ends the run.
+async def acall(task: Task[..., Any], context: CurrentJob, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Call a coroutine function. A manager that is asynchronous, too, is entered as such."""
+    async with _AsyncHonest() as stack:
+        for around in task.around:
+            manager = around(context)
+            if isinstance(manager, AbstractAsyncContextManager):
+                await stack.enter_async_context(manager)
+            else:
+                stack.enter_context(manager)
+        return await task.fn(*args, **kwargs)
 
-    `with` in a thread, `async with` in a coroutine, around which a manager that is asynchronous, too, is entered as
-    such. None of them can make a failed run a good one: what the handler raised goes on, whatever they say to it.
-    """
 
-    __slots__ = ("_context", "_left", "_task")
+class _Honest(ExitStack[bool | None]):
+    """Swallows no exception, although those in it may want to."""
 
-    def __init__(self, task: Task[..., Any], context: CurrentJob) -> None:
-        self._task = task
-        self._context = context
-        self._left: Any = None  # the stack of those to leave; hardly ever there is one, and a run costs no more without
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
 
-    def __enter__(self) -> None:
-        if self._task.around:
-            with ExitStack() as stack:
-                for around in self._task.around:
-                    stack.enter_context(around(self._context))
-                self._left = stack.pop_all()
 
-    def __exit__(self, kind: Kind, exc: Raised, trace: Trace) -> None:
-        if self._left is not None:
-            self._left.__exit__(kind, exc, trace)
+class _AsyncHonest(AsyncExitStack[bool | None]):
+    """The same for coroutines."""
 
-    async def __aenter__(self) -> None:
-        if self._task.around:
-            async with AsyncExitStack() as stack:
-                for around in self._task.around:
-                    manager = around(self._context)
-                    if isinstance(manager, AbstractAsyncContextManager):
-                        await stack.enter_async_context(manager)
-                    else:
-                        stack.enter_context(manager)
-                self._left = stack.pop_all()
-
-    async def __aexit__(self, kind: Kind, exc: Raised, trace: Trace) -> None:
-        if self._left is not None:
-            await self._left.__aexit__(kind, exc, trace)
+    async def __aexit__(self, *raised: Any) -> None:
+        await super().__aexit__(*raised)

@@ -10,7 +10,7 @@ from jobsworth.job import Claim
 from jobsworth.outcome import Outcome
 from jobsworth.task import Task
 
-from .around import Surroundings
+from . import around
 from .ending import arguments, ending_of, incompatible, succeeded
 
 
@@ -22,8 +22,7 @@ async def run_in_loop(task: Task[..., Any], claim: Claim, context: CurrentJob) -
         return incompatible(exc)
     enter(context)
     try:
-        async with Surroundings(task, context):
-            value = await task.fn(*args, **kwargs)
+        value = await (around.acall(task, context, args, kwargs) if task.around else task.fn(*args, **kwargs))
     except BaseException as exc:  # noqa: BLE001 (every ending is an outcome, cancellation included)
         return ending_of(exc, task, context)
     return succeeded(task, value, context)

@@ -14,7 +14,7 @@ from jobsworth.job import Claim
 from jobsworth.outcome import Outcome
 from jobsworth.task import Task
 
-from .around import Surroundings
+from . import around
 from .ending import arguments, ending_of, incompatible, succeeded
 
 
@@ -30,8 +30,7 @@ def _run(task: Task[..., Any], claim: Claim, context: CurrentJob) -> Outcome:
         return incompatible(exc)
     enter(context)
     try:
-        with Surroundings(task, context):
-            value = task.fn(*args, **kwargs)
+        value = around.call(task, context, args, kwargs) if task.around else task.fn(*args, **kwargs)
     except BaseException as exc:  # noqa: BLE001 (SystemExit too: a handler must not end its worker)
         return ending_of(exc, task, context)
     return succeeded(task, value, context)

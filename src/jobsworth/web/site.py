@@ -104,6 +104,7 @@ class Site:
         self._tell = harmless(listener)
         self.strangers: set[Socket] = set()  # sockets of which nobody knows yet whose they are
         self._lost: float | None = None  # since when the engine does not answer
+        jobs.lifespan.streams.add(self)
 
     def __repr__(self) -> str:
         return f"<Site of {self.jobs!r}>"
