@@ -66,7 +66,7 @@ def test_jobsworths_own_command_finds_a_django_project(tmp_path: Path, given: tu
         with running(tmp_path, "worker", *given, SHOP_DATABASE=url) as worker:
             assert send.enqueue(order.pk).result(timeout=40) == "tea"
             assert worker.ends(signal.SIGINT) == 0
-        with running(tmp_path, "jobs", "--json", SHOP_DATABASE=url) as listing:  # looks at the same place
+        with running(tmp_path, "list", "--json", SHOP_DATABASE=url) as listing:  # looks at the same place
             assert listing.ends() == 0
         (job,) = jobs.find(states=["completed"])
         assert job.id in listing.said
