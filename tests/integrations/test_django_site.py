@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -247,5 +248,5 @@ def test_runserver_has_a_worker_where_the_settings_say_so(tmp_path: Path) -> Non
             known = shown["version"]
         events = httpx.get(f"{url}/background/jobs/{job['job']}/events", headers=headers)
         assert (events.status_code, events.json()["code"]) == (501, "E611")
-        assert process.ends(django_processes.signal.SIGINT) == 0
+        assert process.ends(signal.SIGINT) == 0
     assert "Traceback" not in process.said, process.said
