@@ -16,25 +16,35 @@ from programs import Program, running
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "django"
 PASSWORD = "a long password"
-PEOPLE = (
-    "from django.contrib.auth.models import User; "
-    f"User.objects.create_superuser('root', password={PASSWORD!r}); "
-    f"User.objects.create_user('ada', password={PASSWORD!r}); User.objects.create_user('bob', password={PASSWORD!r})"
-)
+BEGIN = f"""
+from django.contrib.auth.models import User
+from django.core.management import call_command
+
+call_command("migrate", verbosity=0)
+User.objects.create_superuser("root", password={PASSWORD!r})
+User.objects.create_user("ada", password={PASSWORD!r})
+User.objects.create_user("bob", password={PASSWORD!r})
+"""
+# The project's own settings, but for what makes passwords slow on purpose.
+SETTINGS = """
+from project.settings import *
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+"""
 
 
 class Place:
     """The project with a database of its own, in which there are people."""
 
     def __init__(self, folder: Path, pace: float = 0.0) -> None:
-        path = os.pathsep.join(filter(None, sys.path))
+        (folder / "quick_settings.py").write_text(SETTINGS)
         self.environment = {
-            **os.environ, "DATABASE_FILE": str(folder / "project.db"), "REPORTS_PACE": str(pace), "PYTHONPATH": path,
+            **os.environ, "DATABASE_FILE": str(folder / "project.db"), "REPORTS_PACE": str(pace),
+            "DJANGO_SETTINGS_MODULE": "quick_settings",
+            "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)]),
         }  # fmt: skip
-        self.environment.pop("DJANGO_SETTINGS_MODULE", None)
-        for words in (("migrate", "-v0"), ("shell", "-c", PEOPLE)):
-            with self.running("manage.py", *words) as command:
-                assert command.ends() == 0, command.said
+        with self.running("manage.py", "shell", "-c", BEGIN) as command:
+            assert command.ends() == 0, command.said
 
     @contextmanager
     def running(self, *words: str, **environment: str) -> Iterator[Program]:

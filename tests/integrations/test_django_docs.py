@@ -47,17 +47,11 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_the_page_makes_a_project_that_works(project: Path) -> None:
-    for words, said in (
-        (("manage.py", "check", "--fail-level", "WARNING"), "no issues"),
-        (("manage.py", "makemigrations", "shop"), "Create model Order"),
-        (("manage.py", "test"), "Ran 2 tests"),
-        (("manage.py", "migrate"), "OK"),
-        (("worker", "--queues", "nothing"), "E107"),
-    ):
-        with django_processes.running(project, *words) as command:
-            code = command.ends(within=60)
+    for words, said in ((("makemigrations", "shop"), "Create model Order"), (("test",), "Ran 2 tests")):
+        with django_processes.running(project, "manage.py", *words) as command:
+            assert command.ends(within=60) == 0, command.said
         assert said in command.said, command.said
-        assert code == (2 if said == "E107" else 0), command.said
+        assert "WARNINGS" not in command.said, command.said  # of the checks, which both commands make
 
 
 def test_every_setting_and_every_check_is_on_the_page() -> None:

@@ -49,4 +49,4 @@ def status(request: HttpRequest, report_id: int) -> JsonResponse:
         job = jobs.handle(report.job).status()["job"]
     except JobNotFound:  # finished jobs are kept for a week
         job = {"status": "completed" if report.words is not None else "gone", "progress": None}
-    return JsonResponse({"title": report.title, "status": job["status"], "progress": job["progress"]})
+    return JsonResponse({"job": report.job, "status": job["status"], "progress": job["progress"]})
