@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,10 +14,14 @@ import pytest
 
 pytest.importorskip("django", reason="Django is not installed: pip install 'jobsworth[django]'")
 import django_house
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.test import override_settings
 from django_processes import running
-from django_site.shop.jobs import echo, send, send_apart
+from django_site.shop.jobs import send, send_apart
 from django_site.shop.models import Order
 
+from jobsworth.cli import main
 from jobsworth.locate import DJANGO, default_spec
 from waiting import until
 from web_client import a_url
@@ -47,8 +52,6 @@ def test_several_processes_find_the_project_wherever_they_are_started(tmp_path: 
     elsewhere.mkdir()
     with django_house.living_on(url) as jobs:
         order = Order.objects.create(what="tea")
-        with running(tmp_path, "manage.py", "check", SHOP_DATABASE=url) as check:
-            assert check.ends() == 0
         # As from a service's unit: not in the project's folder.
         command = ("-m", "django", "runjobs", "--processes=2")
         with running(elsewhere, *command, SHOP_DATABASE=url, DJANGO_SETTINGS_MODULE="django_site.settings") as worker:
@@ -58,52 +61,55 @@ def test_several_processes_find_the_project_wherever_they_are_started(tmp_path: 
         assert "2 processes" in worker.said
 
 
-@pytest.mark.parametrize("given", [(), ("--app", DJANGO)])
-def test_jobsworths_own_command_finds_a_django_project(tmp_path: Path, given: tuple[str, ...]) -> None:
+def test_jobsworths_own_command_finds_a_django_project(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/jobs.db"
     with django_house.living_on(url) as jobs:
         order = Order.objects.create(what="tea")
-        with running(tmp_path, "worker", *given, SHOP_DATABASE=url) as worker:
+        with running(tmp_path, "worker", SHOP_DATABASE=url) as worker:
             assert send.enqueue(order.pk).result(timeout=40) == "tea"
             assert worker.ends(signal.SIGINT) == 0
-        with running(tmp_path, "jobs", "--json", SHOP_DATABASE=url) as listing:  # looks at the same place
+        with running(tmp_path, "list", "--json", SHOP_DATABASE=url) as listing:  # looks at the same place
             assert listing.ends() == 0
         (job,) = jobs.find(states=["completed"])
         assert job.id in listing.said
 
 
-def test_reload_starts_again_when_a_file_changes(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/jobs.db"
-    words = ("manage.py", "runjobs", "--reload")
-    with django_house.living_on(url), running(tmp_path, *words, SHOP_DATABASE=url) as worker:
-        assert echo.enqueue("a").result(timeout=40) == "a"
-        (tmp_path / "new.py").write_text("x = 1\n")
-        worker.says("new.py changed: starting again")
-        assert echo.enqueue("b").result(timeout=40) == "b"
-        assert worker.ends(signal.SIGINT) == 0
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, ["worker"]),
+        ({"queues": "mail:2", "log_format": "json"}, ["worker", "--queues=mail:2", "--log-format=json"]),
+        ({"verbosity": 0}, ["worker", "--quiet"]),
+        ({"verbosity": 3}, ["worker", "--verbose"]),
+        ({"reload": True, "queues": "mail"}, ["dev", "--port=0", "--queues=mail"]),
+    ],
+)
+def test_runjobs_becomes_jobsworths_own_command(
+    given: dict[str, Any], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: list[Any] = []
+    monkeypatch.setattr(os, "execv", lambda *command: became.append(command))
+    monkeypatch.setenv("PYTHONPATH", "")  # which it changes, for those who come after it
+    call_command("runjobs", **given)
+    assert became == [(sys.executable, [sys.executable, "-m", "jobsworth", *words, f"--app={DJANGO}"])]
+    assert str(Path(django_house.__file__).parent) in os.environ["PYTHONPATH"].split(os.pathsep)
 
 
 def test_what_is_wrong_with_the_settings_is_said_before_any_work(tmp_path: Path) -> None:
-    wrong = {
-        "SHOP_JOBS": json.dumps({"QUEUES": {"mail": {"workers": 2}}}),
-        "SHOP_DATABASE": f"sqlite:///{tmp_path}/s.db",
-    }
-    with running(tmp_path, "manage.py", "runjobs", **wrong) as worker:
-        assert worker.ends() == 1
-    assert "jobsworth.E004" in worker.said
+    wrong = {"QUEUES": {"mail": {"workers": 2}}}
+    with override_settings(JOBSWORTH=wrong), pytest.raises(SystemCheckError, match=r"jobsworth\.E004.*workers"):
+        call_command("runjobs", skip_checks=False)
+    with running(tmp_path, "worker", SHOP_JOBS=json.dumps(wrong), SHOP_DATABASE=f"sqlite:///{tmp_path}/s.db") as worker:
+        assert worker.ends() == 2
+    assert "error[E105]" in worker.said
     assert "has no option 'workers'" in worker.said
-    with running(tmp_path, "worker", **wrong) as worker:
-        assert worker.ends() == 2
-    assert "E105" in worker.said
 
 
-def test_a_worker_that_a_queue_is_unknown_to_says_so(tmp_path: Path) -> None:
-    with running(
-        tmp_path, "manage.py", "runjobs", "--queues=mial", SHOP_DATABASE=f"sqlite:///{tmp_path}/s.db"
-    ) as worker:
-        assert worker.ends() == 2
-    assert "error[E107]: there is no queue 'mial' here" in worker.said
-    assert "did you mean" in worker.said
+def test_a_queue_that_the_project_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["worker", f"--app={DJANGO}", "--queues=mial"]) == 2
+    said = capsys.readouterr().err
+    assert "error[E107]: there is no queue 'mial' here" in said
+    assert "did you mean" in said
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 pytest.importorskip("django", reason="Django is not installed: pip install 'jobsworth[django]'")
 import django_house
-import django_processes
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 from django.test import AsyncClient, Client, override_settings
@@ -22,7 +19,6 @@ from django_site.shop.jobs import echo
 from jobsworth import Jobsworth, State
 from jobsworth.integrations.django import owner_of
 from jobsworth.web import Level, Visitor
-from private_server import free_port
 
 
 @pytest.fixture(scope="module")
@@ -209,43 +205,3 @@ def test_a_request_that_fails_leaves_neither_data_nor_a_job(jobs: Jobsworth, hos
     assert len(jobs.find(states=["queued"])) == 1
     assert asking.get("/aorder/tea").status_code == 200
     assert len(jobs.find(states=["queued"])) == 2
-
-
-# Real servers.
-
-
-def test_an_asgi_server_streams_what_happens_to_a_job(tmp_path: Path) -> None:
-    port, database = free_port(), f"sqlite:///{tmp_path}/shop.db"
-    with django_processes.running(tmp_path, "manage.py", "migrate", "--run-syncdb", SHOP_DATABASE=database) as migrate:
-        assert migrate.ends() == 0, migrate.said
-    server = ("-m", "uvicorn", "django_site.asgi:application", "--port", str(port), "--log-level", "warning")
-    jobs = json.dumps({"WORKER": {"grace": 1}})
-    with django_processes.serving(tmp_path, port, *server, SHOP_DATABASE=database, SHOP_JOBS=jobs) as (process, url):
-        job = httpx.get(f"{url}/order/tea").json()
-        headers = {"Authorization": f"Bearer {job['token']}"}
-        with httpx.stream("GET", f"{url}/background/jobs/{job['job']}/events", headers=headers, timeout=30) as stream:
-            assert stream.headers["content-type"].startswith("text/event-stream")
-            said = "".join(stream.iter_text())
-        assert '"status":"completed"' in said
-        assert said.rstrip().endswith("data:") or "event: end" in said
-    assert "Traceback" not in process.said, process.said
-
-
-def test_runserver_has_a_worker_where_the_settings_say_so(tmp_path: Path) -> None:
-    port, database = free_port(), f"sqlite:///{tmp_path}/shop.db"
-    with django_processes.running(tmp_path, "manage.py", "migrate", "--run-syncdb", SHOP_DATABASE=database) as migrate:
-        assert migrate.ends() == 0, migrate.said
-    server = ("manage.py", "runserver", "--noreload", f"127.0.0.1:{port}")
-    jobs = json.dumps({"WORKER": True})
-    with django_processes.serving(tmp_path, port, *server, SHOP_DATABASE=database, SHOP_JOBS=jobs) as (process, url):
-        job = httpx.get(f"{url}/order/tea").json()
-        headers = {"Authorization": f"Bearer {job['token']}"}
-        status = f"{url}/background/jobs/{job['job']}/status"
-        known, shown = -1, {"status": ""}
-        while shown["status"] != "completed":
-            shown = httpx.get(status, params={"since": known, "wait": 20}, headers=headers, timeout=30).json()["job"]
-            known = shown["version"]
-        events = httpx.get(f"{url}/background/jobs/{job['job']}/events", headers=headers)
-        assert (events.status_code, events.json()["code"]) == (501, "E611")
-        assert process.ends(django_processes.signal.SIGINT) == 0
-    assert "Traceback" not in process.said, process.said

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from jobsworth.cli import main
 from jobsworth.locate import DJANGO
 
 # What is handed on as it is; the worker reads it and says what is wrong with it.
@@ -41,6 +40,7 @@ class Command(BaseCommand):  # type: ignore[misc]
             words = ["dev", "--port=0", *words]
         else:
             words = ["worker", *words, *{0: ["--quiet"], 1: []}.get(options["verbosity"], ["--verbose"])]
-        # Other processes import the project from where this one did: manage.py's folder.
+        # This process becomes that command. Its own processes import the project from where this one did, too.
         os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(each for each in sys.path if each))
-        sys.exit(main([*words, f"--app={DJANGO}"]))
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, "-m", "jobsworth", *words, f"--app={DJANGO}"])  # noqa: S606
