@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from jobsworth import Jobsworth, Task
+from jobsworth.errors import BadOption
 from jobsworth.home import Home
 
 
@@ -16,15 +19,18 @@ def a_task(jobs: Jobsworth) -> Task[[], int]:
     return run
 
 
-def test_jobs_may_be_told_to_live_elsewhere_before_they_are_used(tmp_path: Path) -> None:
+def test_jobs_may_move_before_the_first_use_and_after_the_end(tmp_path: Path) -> None:
     jobs = Jobsworth("memory://")
     run = a_task(jobs)
-    jobs.use(f"sqlite:///{tmp_path}/jobs.db")
-    handle = run.enqueue()
+    jobs.use(f"sqlite:///{tmp_path / 'one.db'}")
+    first = run.enqueue()
+    with pytest.raises(BadOption, match=r"live at .*one\.db"):
+        jobs.use(f"sqlite:///{tmp_path / 'two.db'}")
     jobs.close()
-    there = Jobsworth(f"sqlite:///{tmp_path}/jobs.db")
-    assert [job.id for job in there.find()] == [handle.id]
-    there.close()
+    jobs.use(f"sqlite:///{tmp_path / 'two.db'}")
+    second = run.enqueue()
+    assert [job.id for job in jobs.find()] == [second.id] != [first.id]
+    jobs.close()
 
 
 def test_a_program_may_learn_anew_where_its_jobs_live() -> None:

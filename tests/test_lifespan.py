@@ -151,20 +151,6 @@ def test_a_mistake_ends_the_app_before_it_begins(tmp_path: Path) -> None:
         asyncio.run(enter(Jobsworth("redis://127.0.0.1:1/0").lifespan))
 
 
-def test_jobs_may_move_before_the_first_use_and_after_the_end(tmp_path: Path) -> None:
-    jobs = Jobsworth("memory://")
-    task = jobs.task(lambda: None, name="nothing")  # type: ignore[call-overload]
-    jobs.use(f"sqlite:///{tmp_path / 'one.db'}")
-    first = task.enqueue()
-    with pytest.raises(BadOption, match=r"live at .*one\.db"):
-        jobs.use(f"sqlite:///{tmp_path / 'two.db'}")
-    jobs.close()
-    jobs.use(f"sqlite:///{tmp_path / 'two.db'}")
-    second = task.enqueue()
-    assert [job.id for job in jobs.find()] == [second.id] != [first.id]
-    jobs.close()
-
-
 def test_a_worker_beside_the_program_can_be_ended_while_python_ends(tmp_path: Path) -> None:
     """When no thread and no pool can be had any more, a running job goes back to its queue all the same."""
     program = f"""
