@@ -18,8 +18,8 @@ import work
 from spikard import Response
 
 from jobsworth import EngineError, JobHandle, ValueRefused
-from jobsworth.integrations.spikard import register
-from jobsworth.web import Level, Site
+from jobsworth.integrations.spikard import EVERYTHING, register
+from jobsworth.web import Level
 from jobsworth.web.access import BasicAuth
 
 log = logging.getLogger(__name__)
@@ -108,11 +108,12 @@ def is_address(text: str) -> bool:
     return re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,190}", text) is not None
 
 
-def add_to(app: Any) -> Site:
+def add_to(app: Any) -> None:
     """Give the app its routes. Both spellings know `app.post(path)`."""
     app.post("/upload")(upload)
     app.post("/signup")(signup)
     app.post("/process")(process)
     app.post("/send-email")(send_email)
-    # GET /jobs/{id}/status, /health/jobs, /task-stats and more: docs/spikard.md lists them.
-    return register(app, work.jobs, authorize=BasicAuth(MONITOR, Level.READ))
+    monitor = BasicAuth(MONITOR, Level.READ)
+    register(app, work.jobs, authorize=monitor, prefix="/background", routes=EVERYTHING)  # and the dashboard
+    register(app, work.jobs, authorize=monitor)  # GET /jobs/{id}/status, /health/jobs, /task-stats and their like

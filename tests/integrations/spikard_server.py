@@ -21,7 +21,8 @@ from waiting import until
 OLD, NEW = SPELLINGS = ("0.8", "0.17")
 APART = Path(sys.prefix) / "apart" / f"spikard-{OLD}"
 FIXED = 8000  # where 0.17 listens, whatever it is told
-EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "spikard"
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLE = ROOT / "examples" / "spikard"
 
 
 class Server:

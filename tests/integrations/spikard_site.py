@@ -28,7 +28,7 @@ else:
     app = spikard.App()
 jobs = an_app(os.environ["JOBSWORTH_URL"])
 register(app, jobs, authorize=who, prefix="/background", routes=EVERYTHING)
-register(app, jobs, authorize=lambda _: Level.READ, routes=MONITORING)
+register(app, jobs, authorize=lambda _: Level.READ, routes=MONITORING, streams=3)
 
 if __name__ == "__main__":
     serve(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from spikard_server import EXAMPLE, NEW, OLD, SPELLINGS, Server, served
+from spikard_server import EXAMPLE, NEW, OLD, ROOT, SPELLINGS, Server, served
 
 from jobsworth import Jobsworth
 from servers import hire
@@ -160,6 +161,12 @@ def test_monitors_are_told_numbers_and_nobody_else_is(example: Server) -> None:
     assert example.get("/readyz").json() == {"ready": True}
 
 
+def test_monitors_have_a_dashboard(example: Server) -> None:
+    assert "<title>" in example.get("/background/", auth=MONITOR).text
+    refused = example.get("/background/")
+    assert (refused.status_code, refused.headers["www-authenticate"][:6]) == (401, "Basic ")
+
+
 def test_many_who_wait_for_news_hold_nobody_up(example: Server, store: Jobsworth) -> None:
     def later() -> None: ...
 
@@ -206,6 +213,22 @@ def test_the_worker_may_be_another_process_in_the_new_spelling(stack: Any, tmp_p
     task = sent(server, "/process", {"numbers": [1, 2]})
     url = f"sqlite:///{tmp_path / 'jobs.db'}"
     assert the_worker_did(stack, url, tmp_path, lambda: end(server, task))["result"] == 3
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_what_the_page_shows_runs_as_it_stands(stack: Any, spelling: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "spikard.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == len(SPELLINGS)
+    program = tmp_path / "app.py"
+    program.write_text(blocks[spelling == OLD])
+    server = hire(lambda: stack.enter_context(served(spelling, program, tmp_path, MONITOR="monitor:a long password")))
+    answer = server.post("/process", {"numbers": [1, 2]})
+    assert answer.status_code == 200, answer.text
+    path = f"/jobs/{answer.json()['task_id']}/status?since=0&wait=20"
+    until(lambda: server.get(path, auth=MONITOR).json()["job"]["result"] == 3, 30)
+    server.process.terminate()
+    assert server.process.wait(40) == 0, server.said
 
 
 def the_worker_did(stack: Any, url: str, folder: Path, work: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from jobsworth.web.pages import STATIC
 from jobsworth.web.routes import TABLE
 from jobsworth.web.table import Route
 from servers import hire
+from waiting import until
 from web_client import ADMIN, Client, a_dead_letter, an_app
 
 PROGRAM = Path(__file__).with_name("spikard_site.py")
@@ -181,6 +183,17 @@ def test_too_much_is_refused(house: House) -> None:
 def test_a_body_that_is_no_json_is_refused(house: House) -> None:
     answer = house.post("/api/jobs", {**ROOT, "Content-Type": "application/json"}, content=b'{"task":')
     assert answer.status_code == 400
+
+
+def test_no_more_wait_at_once_than_leaves_threads_for_others(house: House) -> None:
+    job = house.jobs.find_task("send").options(delay=3600).enqueue("x")
+    path = f"/jobs/{job.id}/status?since={job.refresh().job.version}&wait=30"
+    with ThreadPoolExecutor(10) as crowd:
+        asked = [crowd.submit(house.server.get, path) for _ in range(10)]
+        until(lambda: sum(each.done() for each in asked) == 7, 20)
+        assert job.cancel()
+        answers = [each.result(25) for each in asked]
+    assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 7
 
 
 def test_live_streams_are_refused_with_what_to_do_instead(house: House) -> None:

@@ -41,6 +41,7 @@ def register(
     authorize: Callable[[Request], Any] | Authorize | Visitor | Level,
     prefix: str = "",
     routes: Iterable[Route] = MONITORING,
+    streams: int = 200,
     **options: Any,
 ) -> Site:
     """Add the site's routes to a Spikard app before it runs; returns the site.
@@ -48,14 +49,15 @@ def register(
     authorize: who asks? As for Site, and required. The request's `raw` holds `cookies`; nobody knows its `client` here.
     prefix:    where they begin ("/background"), "" for the root.
     routes:    MONITORING (a job's status with long-poll, its cancellation, health, numbers) or EVERYTHING.
-    options:   those of Site.
+    streams:   onlookers at once. Each holds a thread while it waits; when Spikard's 512 are held it answers nobody.
+    options:   the others of Site.
 
     Raises BadOption (E105).
     """
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise BadOption(f"prefix begins with a slash and does not end with one, unlike {prefix!r}")
     spelling = _spelling(app)
-    site = Site(jobs, authorize=authorize, **options)
+    site = Site(jobs, authorize=authorize, streams=streams, **options)
     ask = InPlace(jobs.bridge, site.engine_answered)
 
     def answer(asked: _Asked) -> Response:
