@@ -84,6 +84,8 @@ async def send_email(body: Letter) -> Any:
     """Send a letter."""
     if not is_address(body.to):
         return refused(422, "that is no e-mail address")
+    if len(body.subject.splitlines()) > 1:  # or it could bring headers of its own
+        return refused(422, "a subject is one line")
     return await accepted(work.send_email.aenqueue(body.to, body.subject, body.text))
 
 

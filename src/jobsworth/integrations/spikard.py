@@ -38,7 +38,7 @@ def register(
     app: Any,
     jobs: Jobsworth,
     *,
-    authorize: Callable[[Request], Any] | Authorize | Visitor | Level,
+    authorize: Authorize | Visitor | Level,
     prefix: str = "",
     routes: Iterable[Route] = MONITORING,
     streams: int = 200,
@@ -118,7 +118,7 @@ class _Spikard:
             return self._as_it_is(_whole(response), status_code=response.status, headers=response.headers)
 
         handler.__annotations__["request"] = spikard.Request  # it is handed over by this type, else there is None
-        for each in {path, path.rstrip("/") or path}:
+        for each in {path, path.rstrip("/") or path}:  # a prefix without its slash leads to the one with it
             self._app.register_route(method, each, handler)
 
     def run(self) -> None:
@@ -138,7 +138,7 @@ class _Spikard:
         threading.Thread(target=run, name="spikard", daemon=True).start()
         over.wait()
         for stop, handler in before:
-            signal.signal(stop, handler)
+            signal.signal(stop, handler or signal.SIG_DFL)  # None was put there by no Python
         if failed:
             raise failed[0]
 
