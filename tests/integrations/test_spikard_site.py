@@ -175,9 +175,11 @@ def test_pages_of_other_sites_change_nothing(house: House) -> None:
 
 
 def test_too_much_is_refused(house: House) -> None:
-    body = b'{"task":"send","arguments":{"to":"' + b"x" * 2_200_000 + b'"}}'
-    answer = house.post("/api/jobs", {**ROOT, "Content-Type": "application/json"}, content=body)
+    job = house.jobs.find_task("send").options(delay=3600).enqueue("x")
+    body = b'{"reason":' + b" " * 2_200_000 + b"null}"
+    answer = house.post(f"/api/jobs/{job.id}/cancel", {**ROOT, "Content-Type": "application/json"}, content=body)
     assert answer.status_code == 413, answer.text[:200]
+    assert job.state.value == "scheduled"
 
 
 def test_a_body_that_is_no_json_is_refused(house: House) -> None:
