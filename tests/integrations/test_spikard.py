@@ -19,7 +19,7 @@ from spikard_server import EXAMPLE, NEW, OLD, ROOT, SPELLINGS, Server, served
 
 from jobsworth import Jobsworth
 from servers import hire
-from undertaker import dies_with_us
+from undertaker import dies_with_us, kill_family
 from waiting import until
 from web_client import SECRET, a_url
 
@@ -202,6 +202,14 @@ def test_it_ends_in_order_and_goes_on_after_the_next_start(
     assert "Traceback" not in server.said
     again = the_example(stack, spelling, tmp_path)
     assert [end(again, each)["status"] for each in (task, waits)] == ["completed", "completed"]
+
+
+def test_what_was_accepted_survives_kill_9(stack: Any, spelling: str, tmp_path: Path) -> None:
+    server = the_example(stack, spelling, tmp_path, WORKER="elsewhere")
+    task = sent(server, "/process", {"numbers": [1, 2]})
+    kill_family(server.process.pid)
+    server.process.wait()
+    assert end(the_example(stack, spelling, tmp_path), task)["result"] == 3
 
 
 # A network of its own has no way to the servers in ours, so the new spelling is asked with a file only.
