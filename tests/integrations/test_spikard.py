@@ -18,7 +18,6 @@ import pytest
 from spikard_server import EXAMPLE, NEW, OLD, ROOT, SPELLINGS, Server, served
 
 from jobsworth import Jobsworth
-from servers import hire
 from undertaker import dies_with_us, kill_family
 from waiting import until
 from web_client import SECRET, a_url
@@ -32,7 +31,8 @@ LETTER = {"to": "ada@example.org", "subject": "Engines", "text": "Dear Ada, ä"}
 def the_example(stack: Any, spelling: str, folder: Path, **more: str) -> Server:
     url = f"sqlite:///{folder / 'jobs.db'}"
     surroundings = {**SURROUNDINGS, "JOBSWORTH_URL": url, "OUTBOX": str(folder / "outbox"), **more}
-    return hire(lambda: stack.enter_context(served(spelling, PROGRAMS[spelling], folder, **surroundings)))
+    server: Server = stack.enter_context(served(spelling, PROGRAMS[spelling], folder, **surroundings))
+    return server
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_what_the_page_shows_runs_as_it_stands(stack: Any, spelling: str, tmp_pa
     assert len(blocks) == len(SPELLINGS)
     program = tmp_path / "app.py"
     program.write_text(blocks[spelling == OLD])
-    server = hire(lambda: stack.enter_context(served(spelling, program, tmp_path, MONITOR="monitor:a long password")))
+    server = stack.enter_context(served(spelling, program, tmp_path, MONITOR="monitor:a long password"))
     answer = server.post("/process", {"numbers": [1, 2]})
     assert answer.status_code == 200, answer.text
     path = f"/jobs/{answer.json()['task_id']}/status?since=0&wait=20"

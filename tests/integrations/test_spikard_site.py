@@ -23,7 +23,6 @@ from jobsworth.web import Level, Site, Visitor
 from jobsworth.web.pages import STATIC
 from jobsworth.web.routes import TABLE
 from jobsworth.web.table import Route
-from servers import hire
 from waiting import until
 from web_client import ADMIN, Client, a_dead_letter, an_app
 
@@ -52,14 +51,10 @@ class House(NamedTuple):
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp(f"site-{request.param}")
     url = f"sqlite:///{folder / 'jobs.db'}"
-    running = served(request.param, PROGRAM, folder, JOBSWORTH_URL=url)
-    server = hire(running.__enter__)
-    try:
+    with served(request.param, PROGRAM, folder, JOBSWORTH_URL=url) as server:
         jobs = an_app(url)
         yield House(server, Client(Site(jobs, authorize=ADMIN), "wsgi"), request.param)
         jobs.close()
-    finally:
-        running.__exit__(None, None, None)
 
 
 def shape(answer: httpx.Response) -> dict[str, Any]:
