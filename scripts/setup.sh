@@ -12,10 +12,10 @@ venv=${2:?the directory of the environment}
 
 say() { printf '%s\n' "$*" >&2; }
 
+ours='pyproject.toml scripts/install_apart.sh tests/apart/*'
 case $what in
-    dev)   sources='pyproject.toml scripts/install_apart.sh tests/apart/*'
-           set -- --editable . --group dev ;;
-    demo)  sources=pyproject.toml;                          set -- --editable '.[photos]' ;;
+    dev)   sources=$ours;                                   set -- --editable . --group dev ;;
+    demo)  sources=$ours;                                   set -- --editable '.[photos]' ;;
     bench) sources='pyproject.toml bench/requirements.txt bench/install_apart.sh scripts/install_apart.sh bench/apart/*'
            set -- --editable ".[dashboard]" --requirement bench/requirements.txt ;;
     *)     say "setup: \"$what\" is not one of dev, demo, bench"; exit 2 ;;

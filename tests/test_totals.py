@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobsworth import GiveUp, Jobsworth, Retry
+from jobsworth.engine import Where
+from jobsworth.errors import BadName
 from waiting import until
 from web_client import a_url
 
@@ -54,7 +56,10 @@ def test_what_was_processed_stays_counted_when_its_jobs_are_gone(jobs: Jobsworth
 
     with jobs.worker():
         work.enqueue().wait(20)
-    from jobsworth.engine import Where
-
     assert jobs.bridge.call(lambda engine: engine.delete(Where(limit=None))) == 1
     assert jobs.totals().completed == 1
+
+
+def test_a_name_that_no_queue_can_have_is_refused() -> None:
+    with pytest.raises(BadName, match="queue name"):
+        Jobsworth("memory://").totals("no such name!")

@@ -12,4 +12,4 @@ app = App()
 handlers.add_to(app)
 
 if __name__ == "__main__":
-    serving.run(app)
+    serving.run(app, 8000)

@@ -6,8 +6,10 @@ import handlers
 import serving
 from spikard import ServerConfig, Spikard
 
-app = Spikard(ServerConfig(host="127.0.0.1", port=int(os.environ.get("PORT", "8000"))))
+PORT = int(os.environ.get("PORT", "8000"))
+
+app = Spikard(ServerConfig(host="127.0.0.1", port=PORT))
 handlers.add_to(app)
 
 if __name__ == "__main__":
-    serving.run(app)
+    serving.run(app, PORT)

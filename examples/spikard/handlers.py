@@ -18,8 +18,8 @@ import work
 from spikard import Response
 
 from jobsworth import EngineError, JobHandle, ValueRefused
-from jobsworth.integrations.spikard import register
-from jobsworth.web import Level, Site
+from jobsworth.integrations.spikard import EVERYTHING, register
+from jobsworth.web import Level
 from jobsworth.web.access import BasicAuth
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,8 @@ async def send_email(body: Letter) -> Any:
     """Send a letter."""
     if not is_address(body.to):
         return refused(422, "that is no e-mail address")
+    if len(body.subject.splitlines()) > 1:  # or it could bring headers of its own
+        return refused(422, "a subject is one line")
     return await accepted(work.send_email.aenqueue(body.to, body.subject, body.text))
 
 
@@ -108,11 +110,12 @@ def is_address(text: str) -> bool:
     return re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,190}", text) is not None
 
 
-def add_to(app: Any) -> Site:
+def add_to(app: Any) -> None:
     """Give the app its routes. Both spellings know `app.post(path)`."""
     app.post("/upload")(upload)
     app.post("/signup")(signup)
     app.post("/process")(process)
     app.post("/send-email")(send_email)
-    # GET /jobs/{id}/status, /health/jobs, /task-stats and more: docs/spikard.md lists them.
-    return register(app, work.jobs, authorize=BasicAuth(MONITOR, Level.READ))
+    monitor = BasicAuth(MONITOR, Level.READ)
+    register(app, work.jobs, authorize=monitor, prefix="/background", routes=EVERYTHING)  # and the dashboard
+    register(app, work.jobs, authorize=monitor)  # GET /jobs/{id}/status, /health/jobs, /task-stats and their like

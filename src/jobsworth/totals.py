@@ -6,6 +6,7 @@ import msgspec
 
 from .engine import Engine, QueueStatus, Where
 from .job import HELD, State
+from .naming import checked
 from .statistics import KEEP_HOURS
 
 # Why a job waits for another attempt, as its last failure says.
@@ -33,7 +34,9 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def totals(engine: Engine, queue: str | None = None) -> Totals:
-    """The numbers of one queue, or of all."""
+    """The numbers of one queue, or of all. Raises BadName (E104)."""
+    if queue is not None:
+        checked(queue, "queue name")
     kept = KEEP_HOURS * 60.0  # seconds: one span of all that there is
     tallies = (await engine.statistics(kept, kept, queue=queue)).tallies
     statuses = await engine.queues(None if queue is None else [queue], brief=True)  # no ended jobs are counted

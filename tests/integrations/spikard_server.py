@@ -16,12 +16,14 @@ import httpx
 
 from own_network import in_own_network, running
 from private_server import Missing, free_port
+from servers import hire
 from waiting import until
 
 OLD, NEW = SPELLINGS = ("0.8", "0.17")
 APART = Path(sys.prefix) / "apart" / f"spikard-{OLD}"
 FIXED = 8000  # where 0.17 listens, whatever it is told
-EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "spikard"
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLE = ROOT / "examples" / "spikard"
 
 
 class Server:
@@ -54,7 +56,13 @@ class Server:
 
 @contextmanager
 def served(spelling: str, program: Path, folder: Path, **environment: str) -> Iterator[Server]:
-    """The program in that folder, with that Spikard, as soon as it answers. Raises Missing where it cannot run here."""
+    """The program in that folder, with that Spikard, as soon as it answers. Where it cannot run the test is skipped."""
+    with contextlib.ExitStack() as stack:
+        yield hire(lambda: stack.enter_context(_served(spelling, program, folder, environment)))
+
+
+@contextmanager
+def _served(spelling: str, program: Path, folder: Path, environment: dict[str, str]) -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True)
     said = folder / f"said-{time.monotonic_ns()}.txt"
     surroundings = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}

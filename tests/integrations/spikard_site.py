@@ -26,9 +26,20 @@ if hasattr(spikard, "Spikard"):
     app: Any = spikard.Spikard(spikard.ServerConfig(host="127.0.0.1", port=int(os.environ["PORT"])))
 else:
     app = spikard.App()
+PAGE = """<!doctype html><title>A job</title><link rel="icon" href="data:,">
+<script type="module" src="/background/static/jobsworth.js"></script>
+<job-progress job="%s" label="film"></job-progress>"""
+
+
+@app.get("/page/{job}")
+def page(job: str) -> Any:
+    """A page of the app's own that shows a job."""
+    return spikard.Response(content=PAGE % job, status_code=200, headers={"content-type": "text/html; charset=utf-8"})
+
+
 jobs = an_app(os.environ["JOBSWORTH_URL"])
 register(app, jobs, authorize=who, prefix="/background", routes=EVERYTHING)
-register(app, jobs, authorize=lambda _: Level.READ, routes=MONITORING)
+register(app, jobs, authorize=lambda _: Level.READ, routes=MONITORING, streams=3)
 
 if __name__ == "__main__":
     serve(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,11 +15,10 @@ from typing import Any
 
 import httpx
 import pytest
-from spikard_server import EXAMPLE, NEW, OLD, SPELLINGS, Server, served
+from spikard_server import EXAMPLE, NEW, OLD, ROOT, SPELLINGS, Server, served
 
 from jobsworth import Jobsworth
-from servers import hire
-from undertaker import dies_with_us
+from undertaker import dies_with_us, kill_family
 from waiting import until
 from web_client import SECRET, a_url
 
@@ -31,7 +31,8 @@ LETTER = {"to": "ada@example.org", "subject": "Engines", "text": "Dear Ada, ä"}
 def the_example(stack: Any, spelling: str, folder: Path, **more: str) -> Server:
     url = f"sqlite:///{folder / 'jobs.db'}"
     surroundings = {**SURROUNDINGS, "JOBSWORTH_URL": url, "OUTBOX": str(folder / "outbox"), **more}
-    return hire(lambda: stack.enter_context(served(spelling, PROGRAMS[spelling], folder, **surroundings)))
+    server: Server = stack.enter_context(served(spelling, PROGRAMS[spelling], folder, **surroundings))
+    return server
 
 
 @pytest.fixture
@@ -95,6 +96,12 @@ def test_a_text_goes_all_the_way(example: Server) -> None:
     assert found["label"] == "fox.txt"
 
 
+@pytest.mark.parametrize("name", ["", "x" * 5_000, "../../etc/passwd", "a\0b\x1b[31m.txt", "<script>ä\u202e.txt"])
+def test_any_name_of_a_file_will_do(example: Server, name: str) -> None:
+    found = end(example, sent(example, "/upload", {"file_name": name, "text": ""}))
+    assert (found["status"], found["result"]["file_name"], found["result"]["words"]) == ("completed", name, 0)
+
+
 def test_who_signs_up_twice_is_sent_one_letter(example: Server, folder: Path) -> None:
     one, two = (sent(example, "/signup", {"name": "Ada", "email": "ada@example.org"}) for _ in range(2))
     letter = folder / "outbox" / end(example, one)["result"]
@@ -121,6 +128,7 @@ def test_a_letter_is_sent(example: Server, folder: Path) -> None:
         ("/signup", {"name": "Ada", "email": "nowhere"}, 422),
         ("/process", {"numbers": ["one"]}, 422),
         ("/send-email", {**LETTER, "to": "a b@example.org"}, 422),
+        ("/send-email", {**LETTER, "subject": "Engines\nBcc: everybody@example.org"}, 422),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_stored(
@@ -160,6 +168,12 @@ def test_monitors_are_told_numbers_and_nobody_else_is(example: Server) -> None:
     assert example.get("/readyz").json() == {"ready": True}
 
 
+def test_monitors_have_a_dashboard(example: Server) -> None:
+    assert "<title>" in example.get("/background/", auth=MONITOR).text
+    refused = example.get("/background/")
+    assert (refused.status_code, refused.headers["www-authenticate"][:6]) == (401, "Basic ")
+
+
 def test_many_who_wait_for_news_hold_nobody_up(example: Server, store: Jobsworth) -> None:
     def later() -> None: ...
 
@@ -190,25 +204,43 @@ def test_it_ends_in_order_and_goes_on_after_the_next_start(
     assert [end(again, each)["status"] for each in (task, waits)] == ["completed", "completed"]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres", "redis"])
+def test_what_was_accepted_survives_kill_9(stack: Any, spelling: str, tmp_path: Path) -> None:
+    server = the_example(stack, spelling, tmp_path, WORKER="elsewhere")
+    task = sent(server, "/process", {"numbers": [1, 2]})
+    kill_family(server.process.pid)
+    server.process.wait()
+    assert end(the_example(stack, spelling, tmp_path), task)["result"] == 3
+
+
+# A network of its own has no way to the servers in ours, so the new spelling is asked with a file only.
+@pytest.mark.parametrize(("spelling", "kind"), [(NEW, "sqlite"), (OLD, "postgres"), (OLD, "redis")])
 def test_the_worker_may_be_another_process(
-    stack: Any, kind: str, request: pytest.FixtureRequest, tmp_path: Path
+    stack: Any, spelling: str, kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     url = a_url(request, kind, tmp_path)
-    server = the_example(stack, OLD, tmp_path, JOBSWORTH_URL=url, WORKER="elsewhere")
+    server = the_example(stack, spelling, tmp_path, JOBSWORTH_URL=url, WORKER="elsewhere")
     task = sent(server, "/upload", {"file_name": "fox.txt", "text": "the quick brown fox"})
     assert status(server, task)["status"] == "queued"
-    assert the_worker_did(stack, url, tmp_path, lambda: end(server, task))["status"] == "completed"
+    assert the_worker_did(url, tmp_path, lambda: end(server, task))["status"] == "completed"
 
 
-def test_the_worker_may_be_another_process_in_the_new_spelling(stack: Any, tmp_path: Path) -> None:
-    server = the_example(stack, NEW, tmp_path, WORKER="elsewhere")
-    task = sent(server, "/process", {"numbers": [1, 2]})
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
-    assert the_worker_did(stack, url, tmp_path, lambda: end(server, task))["result"] == 3
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_what_the_page_shows_runs_as_it_stands(stack: Any, spelling: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "spikard.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == len(SPELLINGS)
+    program = tmp_path / "app.py"
+    program.write_text(blocks[spelling == OLD])
+    server = stack.enter_context(served(spelling, program, tmp_path, MONITOR="monitor:a long password"))
+    answer = server.post("/process", {"numbers": [1, 2]})
+    assert answer.status_code == 200, answer.text
+    path = f"/jobs/{answer.json()['task_id']}/status?since=0&wait=20"
+    until(lambda: server.get(path, auth=MONITOR).json()["job"]["result"] == 3, 30)
+    server.process.terminate()
+    assert server.process.wait(40) == 0, server.said
 
 
-def the_worker_did(stack: Any, url: str, folder: Path, work: Any) -> Any:
+def the_worker_did(url: str, folder: Path, work: Any) -> Any:
     """What `work` returns while `jobsworth worker work:jobs` runs."""
     worker = subprocess.Popen(
         [sys.executable, "-m", "jobsworth", "worker", "work:jobs"], cwd=EXAMPLE, stdout=subprocess.DEVNULL,

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 from starlette.applications import Starlette
 
-from jobsworth import CurrentJob, Jobsworth, QueueService, Retry, current_job
+from jobsworth import CurrentJob, Jobsworth, QueueService, Retry, current_job, retrying
 from jobsworth.integrations.fastapi import get_jobs
 from jobsworth.integrations.flask import JobsworthFlask
 from jobsworth.integrations.litestar import JobsworthPlugin
@@ -112,6 +112,18 @@ async def waits_without_blocking() -> None:
     assert_type(await page.aresult(), bytes)
     assert_type(fetch.enqueue("https://example.org").result(), bytes)
     assert_type(await fetch("https://example.org"), bytes)
+
+
+@retrying(Retry(max_attempts=3))
+async def rate(currency: str) -> float:
+    return 1.08
+
+
+async def tries_again_without_a_job() -> None:
+    assert_type(await rate("USD"), float)
+    assert_type((await jobs.atotals("mailers")).processed, int)
+    await rate(7)  # type: ignore[arg-type]
+    retrying(Retry())(len)  # type: ignore[arg-type]
 
 
 async def mistakes_are_found() -> None:

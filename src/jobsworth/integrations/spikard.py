@@ -38,9 +38,10 @@ def register(
     app: Any,
     jobs: Jobsworth,
     *,
-    authorize: Callable[[Request], Any] | Authorize | Visitor | Level,
+    authorize: Authorize | Visitor | Level,
     prefix: str = "",
     routes: Iterable[Route] = MONITORING,
+    streams: int = 200,
     **options: Any,
 ) -> Site:
     """Add the site's routes to a Spikard app before it runs; returns the site.
@@ -48,14 +49,15 @@ def register(
     authorize: who asks? As for Site, and required. The request's `raw` holds `cookies`; nobody knows its `client` here.
     prefix:    where they begin ("/background"), "" for the root.
     routes:    MONITORING (a job's status with long-poll, its cancellation, health, numbers) or EVERYTHING.
-    options:   those of Site.
+    streams:   onlookers at once. Each holds a thread while it waits; when Spikard's 512 are held it answers nobody.
+    options:   the others of Site.
 
     Raises BadOption (E105).
     """
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise BadOption(f"prefix begins with a slash and does not end with one, unlike {prefix!r}")
     spelling = _spelling(app)
-    site = Site(jobs, authorize=authorize, **options)
+    site = Site(jobs, authorize=authorize, streams=streams, **options)
     ask = InPlace(jobs.bridge, site.engine_answered)
 
     def answer(asked: _Asked) -> Response:
@@ -116,7 +118,7 @@ class _Spikard:
             return self._as_it_is(_whole(response), status_code=response.status, headers=response.headers)
 
         handler.__annotations__["request"] = spikard.Request  # it is handed over by this type, else there is None
-        for each in {path, path.rstrip("/") or path}:
+        for each in {path, path.rstrip("/") or path}:  # a prefix without its slash leads to the one with it
             self._app.register_route(method, each, handler)
 
     def run(self) -> None:
@@ -136,7 +138,7 @@ class _Spikard:
         threading.Thread(target=run, name="spikard", daemon=True).start()
         over.wait()
         for stop, handler in before:
-            signal.signal(stop, handler)
+            signal.signal(stop, handler or signal.SIG_DFL)  # None was put there by no Python
         if failed:
             raise failed[0]
 
