@@ -41,7 +41,7 @@ def storable(text: object) -> str:
 
 
 class Progress(msgspec.Struct, frozen=True, gc=False):
-    """How far a run has come. `percent` is 0 to 100; any part may be unknown. `result`: what is there of it, as JSON."""
+    """How far a run has come. `percent` is 0 to 100; any part may be unknown. `result`: what is there of it (JSON)."""
 
     current: float | None = None
     total: float | None = None

@@ -1,0 +1,108 @@
+"""Between the greenlets of gevent's hub, which nobody may block, and threads, in which engines and handlers are.
+
+It works the same where gevent has patched the standard library: `threading` then makes greenlets, but a thread of
+gevent's pool is a thread all the same, with a hub of its own for whatever is started in it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import gevent
+from gevent import monkey
+from gevent.threadpool import ThreadPool
+from specter import bus
+
+T = TypeVar("T")
+THREADS = 12  # in which the engine is asked; one of them follows it and one has the worker
+_native = monkey.get_original("_thread", "get_ident")  # tells threads apart, and not greenlets, whatever was patched
+_handling: contextvars.ContextVar[Home | None] = contextvars.ContextVar("jobsworth_sprag_home", default=None)
+
+
+class Home:
+    """The thread in which a service lives, with its hub."""
+
+    def __init__(self) -> None:
+        self._thread = _native()
+        self._hub: Any = None
+        self._pool: Any = None
+
+    def open(self) -> None:
+        """The service has started in this thread."""
+        self._thread, self._hub = _native(), gevent.get_hub()
+        self._pool = ThreadPool(THREADS)
+        _relay_the_bus()
+
+    def close(self) -> None:
+        """It has stopped: nobody waits for what is said from now on."""
+        self._hub = None
+
+    def aside(self, work: Callable[[], T]) -> T:
+        """What `work` returns. For a greenlet a thread does it, and the hub goes on."""
+        if _native() != self._thread:
+            return work()
+        found: T = self._threads().apply(work)
+        return found
+
+    def begin_aside(self, work: Callable[[], None]) -> Any:
+        """Begin `work` in a thread; `.get()` of what is returned waits for its end."""
+        return self._threads().spawn(work)
+
+    def _threads(self) -> Any:
+        if self._pool is None:
+            self._pool = ThreadPool(THREADS)
+        return self._pool
+
+    def within(self, work: Callable[[], T]) -> T:
+        """What `work` returns, in a greenlet of the hub; here where this is its thread or where there is none."""
+        hub = self._hub
+        if hub is None or _native() == self._thread:
+            return work()
+        done: Future[T] = Future()
+
+        def do() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as exc:  # noqa: BLE001 (raised where it was asked for)
+                done.set_exception(exc)
+
+        hub.loop.run_callback_threadsafe(gevent.spawn, do)
+        return done.result()
+
+    def soon(self, work: Callable[[Any], None], value: Any) -> None:
+        """The same, without waiting for it; never where there is no hub."""
+        hub = self._hub
+        if hub is not None:
+            hub.loop.run_callback_threadsafe(gevent.spawn, work, value)
+
+    def handle(self, work: Callable[[], T], slots: int) -> T:
+        """Run a handler, in a thread: this one, unless it is a greenlet that passes for one."""
+        token = _handling.set(self)
+        try:
+            if not monkey.is_module_patched("threading"):
+                return work()
+            pool = gevent.get_hub().threadpool
+            pool.maxsize = max(pool.maxsize, slots)
+            found: T = pool.apply(contextvars.copy_context().run, (work,))
+            return found
+        finally:
+            _handling.reset(token)
+
+
+def _relay_the_bus() -> None:
+    """What a handler emits on SPRAG's bus is emitted in the hub: a greenlet that waits there is woken by no thread."""
+    emit = bus.emit
+    if not hasattr(emit, "__self__"):  # a function of ours already, and no method
+        return
+
+    def relay(event: str, data: object = None) -> None:
+        home = _handling.get()
+        if home is None:
+            emit(event, data)
+        else:
+            home.within(lambda: emit(event, data))
+
+    vars(bus)["emit"] = relay

@@ -1,0 +1,85 @@
+"""Telling browsers how a service's jobs stand: once of each change, whichever process has made it."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+from jobsworth.errors import EngineError
+from jobsworth.following import Following
+from jobsworth.job import FINAL, Job
+
+from .shown import ENDED, HELD, shown
+
+if TYPE_CHECKING:
+    from .service import QueueService
+
+RECONNECTED = 5.0  # seconds after which the pages of a server that was away have their sockets again
+REMEMBERED = 1_000  # jobs of which it is known what browsers were told last
+_log = logging.getLogger("jobsworth.sprag")
+
+
+class Telling:
+    """What the browsers of one service know. All of it is done in greenlets of its hub."""
+
+    def __init__(self, service: QueueService) -> None:
+        self._service = service
+        self._told: OrderedDict[str, dict[str, Any]] = OrderedDict()
+
+    def last(self, job_id: str) -> dict[str, Any] | None:
+        """What was told last of this job, if that was not long ago."""
+        return self._told.get(job_id)
+
+    def follow(self) -> None:
+        """Tell what changes, until the service stops."""
+        service, first, away = self._service, True, False
+        with Following(service.jobs.bridge, [service.name]) as following:
+            while service.running:
+                try:
+                    changed = service.home.aside(lambda: following.changes(within=1.0))
+                    self._hear(changed)
+                except EngineError as exc:
+                    if not away:
+                        _log.warning("the jobs of queue %s cannot be followed: %s", service.name, exc)
+                    away = True
+                    gevent.sleep(1)
+                    continue
+                if first:
+                    ended = [job for job in changed if job.state in FINAL]
+                    service.spawn_later(RECONNECTED, self._hear, ended, again=True)
+                first = away = False
+
+    def _hear(self, changed: list[Job], *, again: bool = False) -> None:
+        for job in changed:
+            # Of those that run here browsers are told at once, and what the engine knows of them may be older.
+            if job.task == self._service.name and (job.state in FINAL or not self._service.runs(job.id)):
+                self.tell(shown(job), again=again)
+        if changed:
+            self._service.set_state({"queue_size": self._service.pending_count()})
+
+    def tell(self, job: dict[str, Any], *, again: bool = False) -> None:
+        """Let those whom it concerns know how a job stands, unless they do. again: also if they might."""
+        before = self._told.get(job["id"])
+        if before is not None and not again and before | {"updated_at": job["updated_at"]} == job:
+            return
+        if before is not None and before["status"] in ENDED and job["updated_at"] < before["updated_at"]:
+            return  # what its handler said before the end
+        self._told[job["id"]] = job
+        self._told.move_to_end(job["id"])
+        if len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
+        self._mirror(job)
+        self._service.emit_job_signal(job["id"])
+
+    def _mirror(self, job: dict[str, Any]) -> None:
+        """The state that whoever subscribes to the service is shown: its newest jobs, as SPRAG's own has them."""
+        known = self._service.state["jobs"]
+        jobs = {each: known[each] for each in known if each != job["id"]} | {job["id"]: job}
+        for each in list(jobs)[: -self._service.job_history_limit]:
+            if jobs[each]["status"] in ENDED:
+                del jobs[each]
+        active = [each for each in jobs if jobs[each]["status"] in HELD]
+        self._service.set_state({"jobs": jobs, "job_order": list(jobs), "active_jobs": active})
