@@ -1,14 +1,13 @@
 """Between the greenlets of gevent's hub, which nobody may block, and threads, in which engines and handlers are.
 
-It works the same where gevent has patched the standard library: `threading` then makes greenlets, but a thread of
-gevent's pool is a thread all the same, with a hub of its own for whatever is started in it.
+gevent's own pool has threads also where it has patched the standard library, and `threading` makes greenlets.
 """
 
 from __future__ import annotations
 
-import contextvars
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import gevent
@@ -19,7 +18,7 @@ from specter import bus
 T = TypeVar("T")
 THREADS = 12  # in which the engine is asked; one of them follows it and one has the worker
 _native = monkey.get_original("_thread", "get_ident")  # tells threads apart, and not greenlets, whatever was patched
-_handling: contextvars.ContextVar[Home | None] = contextvars.ContextVar("jobsworth_sprag_home", default=None)
+_handling: ContextVar[Home | None] = ContextVar("jobsworth_sprag_home", default=None)
 
 
 class Home:
@@ -78,18 +77,18 @@ class Home:
         if hub is not None:
             hub.loop.run_callback_threadsafe(gevent.spawn, work, value)
 
-    def handle(self, work: Callable[[], T], slots: int) -> T:
-        """Run a handler, in a thread: this one, unless it is a greenlet that passes for one."""
+    def handle(self, work: Callable[[], T]) -> T:
+        """Run a handler, in a thread of the worker."""
         token = _handling.set(self)
         try:
-            if not monkey.is_module_patched("threading"):
-                return work()
-            pool = gevent.get_hub().threadpool
-            pool.maxsize = max(pool.maxsize, slots)
-            found: T = pool.apply(contextvars.copy_context().run, (work,))
-            return found
+            return work()
         finally:
             _handling.reset(token)
+
+
+def has_threads() -> bool:
+    """False where gevent has patched `threading`: a worker's threads would be greenlets, in one another's way."""
+    return not monkey.is_module_patched("threading")
 
 
 def _relay_the_bus() -> None:

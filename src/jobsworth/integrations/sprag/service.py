@@ -24,7 +24,7 @@ from jobsworth.job import FINAL, HELD, PENDING, Job
 from jobsworth.naming import new_id
 from jobsworth.queue import Keep
 
-from .greenlets import Home
+from .greenlets import Home, has_threads
 from .handling import Live, stored
 from .shown import ENDED, TARGET, owner, rejected, shown
 from .telling import Telling
@@ -99,7 +99,7 @@ class QueueService(sprag.QueueService):
         self._stored.service = self
         self._stopping = threading.Event()
         self.spawn(self._telling.follow, label="follow")
-        if self._inner_worker is not False and os.environ.get(INNER_WORKER, "on").lower() not in ("off", "0", "no"):
+        if self._works_here():
             self.spawn(self._begin_work, label="worker")
         self.on_workers_started()
 
@@ -111,6 +111,18 @@ class QueueService(sprag.QueueService):
             self._working.get()
             self._working = None
         self.home.close()
+
+    def _works_here(self) -> bool:
+        if self._inner_worker is False or os.environ.get(INNER_WORKER, "on").lower() in ("off", "0", "no"):
+            return False
+        if not has_threads():
+            _log.warning(
+                "queue %s: gevent has patched threading, so no job can run in this process; run `jobsworth worker app`"
+                " beside it, and set %s=off to be told no more",
+                self.name,
+                INNER_WORKER,
+            )
+        return has_threads()
 
     def _begin_work(self) -> None:
         self._working = self.home.begin_aside(self._work)
@@ -347,7 +359,7 @@ class QueueService(sprag.QueueService):
 
     def run_item(self, item: Any) -> Any:
         """Handle an item."""
-        return self.home.handle(lambda: self.handle_item(item), self.worker_count)
+        return self.home.handle(lambda: self.handle_item(item))
 
 
 def _shared() -> Jobsworth:
