@@ -43,8 +43,10 @@ class Home:
         """What `work` returns. For a greenlet a thread does it, and the hub goes on."""
         if _native() != self._thread:
             return work()
-        found: T = self._threads().apply(work)
-        return found
+        # Not by an exception of the pool's task: gevent prints those.
+        done: Future[T] = Future()
+        self._threads().apply(_into, (done, work))
+        return done.result()
 
     def begin_aside(self, work: Callable[[], None]) -> Any:
         """Begin `work` in a thread; `.get()` of what is returned waits for its end."""
@@ -62,13 +64,7 @@ class Home:
             return work()
         done: Future[T] = Future()
 
-        def do() -> None:
-            try:
-                done.set_result(work())
-            except BaseException as exc:  # noqa: BLE001 (raised where it was asked for)
-                done.set_exception(exc)
-
-        hub.loop.run_callback_threadsafe(gevent.spawn, do)
+        hub.loop.run_callback_threadsafe(gevent.spawn, _into, done, work)
         return done.result()
 
     def soon(self, work: Callable[[Any], None], value: Any) -> None:
@@ -84,6 +80,13 @@ class Home:
             return work()
         finally:
             _handling.reset(token)
+
+
+def _into(done: Future[T], work: Callable[[], T]) -> None:
+    try:
+        done.set_result(work())
+    except BaseException as exc:  # noqa: BLE001 (raised where it was asked for)
+        done.set_exception(exc)
 
 
 def has_threads() -> bool:

@@ -89,6 +89,7 @@ class QueueService(sprag.QueueService):
         self.home = Home()
         self._stopping = threading.Event()
         self._working: Any = None
+        self._following: Any = None
         self._live: dict[str, Live] = {}
         self._telling = Telling(self)
 
@@ -98,7 +99,7 @@ class QueueService(sprag.QueueService):
         self.home.open()
         self._stored.service = self
         self._stopping = threading.Event()
-        self.spawn(self._telling.follow, label="follow")
+        self._following = self.spawn(self._telling.follow, label="follow")
         if self._works_here():
             self.spawn(self._begin_work, label="worker")
         self.on_workers_started()
@@ -110,6 +111,8 @@ class QueueService(sprag.QueueService):
         if self._working is not None:
             self._working.get()
             self._working = None
+        self._telling.stop()
+        self._following.join()
         self.home.close()
 
     def _works_here(self) -> bool:
@@ -202,7 +205,7 @@ class QueueService(sprag.QueueService):
             raise BadOption(f"job id {chosen!r} is taken: a job of {job.task!r} has it", hint="choose another job_id")
         told = shown(job)
         if self.running:
-            self.home.within(lambda: self._telling.tell(told))
+            self.home.within(lambda: self._telling.begin(told))
         log_runtime_event("queue.job.enqueued", accepted=True, **fields)
         return self.job_action_result(job=told, accepted=True)
 
@@ -309,6 +312,7 @@ class QueueService(sprag.QueueService):
     ) -> dict[str, Any]:
         """Say what the job's result is. It is completed when its handler returns, whatever that returns."""
         live = self._handled(job_id)
+        live.note(percent=100)
         return live.will_end("completed", message or f"Completed {live.label}.", result=result)
 
     def fail_job(self, *, error: Any, message: str | None = None, job_id: str | None = None) -> dict[str, Any]:

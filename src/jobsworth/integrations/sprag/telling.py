@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .service import QueueService
 
 RECONNECTED = 5.0  # seconds after which the pages of a server that was away have their sockets again
+KNOWN = 0.5  # seconds after which a page knows the id of the job that it has asked for
 REMEMBERED = 1_000  # jobs of which it is known what browsers were told last
 _log = logging.getLogger("jobsworth.sprag")
 
@@ -28,16 +29,18 @@ class Telling:
     def __init__(self, service: QueueService) -> None:
         self._service = service
         self._told: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._following: Following | None = None
 
     def last(self, job_id: str) -> dict[str, Any] | None:
         """What was told last of this job, if that was not long ago."""
         return self._told.get(job_id)
 
     def follow(self) -> None:
-        """Tell what changes, until the service stops."""
+        """Tell what changes, until stop()."""
         service, first, away = self._service, True, False
         with Following(service.jobs.bridge, [service.name]) as following:
-            while service.running:
+            self._following = following
+            while self._following is following:
                 try:
                     changed = service.home.aside(lambda: following.changes(within=1.0))
                     self._hear(changed)
@@ -52,6 +55,12 @@ class Telling:
                     service.spawn_later(RECONNECTED, self._hear, ended, again=True)
                 first = away = False
 
+    def stop(self) -> None:
+        """follow() returns soon."""
+        if self._following is not None:
+            self._following.close()
+            self._following = None
+
     def _hear(self, changed: list[Job], *, again: bool = False) -> None:
         for job in changed:
             # Of those that run here browsers are told at once, and what the engine knows of them may be older.
@@ -59,6 +68,11 @@ class Telling:
                 self.tell(shown(job), again=again)
         if changed:
             self._service.set_state({"queue_size": self._service.pending_count()})
+
+    def begin(self, job: dict[str, Any]) -> None:
+        """A job was stored here. What changes before the page has the answer with its id is told a second time."""
+        self.tell(job)
+        self._service.spawn_later(KNOWN, lambda: self.tell(self._told.get(job["id"], job), again=True))
 
     def tell(self, job: dict[str, Any], *, again: bool = False) -> None:
         """Let those whom it concerns know how a job stands, unless they do. again: also if they might."""
