@@ -97,10 +97,12 @@ def demo(base: type[Any], **options: Any) -> tuple[Any, Answers]:
         def waits(self) -> Any:
             self.report_progress(percent=50, message="waiting")
             turning(self.cancel_requested)
+            turning(lambda: self.go_on)
             self.check_cancelled(message="Told to stop.")
 
         def ignores(self) -> Any:
             turning(self.cancel_requested)
+            turning(lambda: self.go_on)
             return "too late"
 
         def plain(self) -> Any:
@@ -134,7 +136,9 @@ def run(base: type[Any], **options: Any) -> tuple[Answers, int]:
         try:
             for name in ("ignores", "waits"):
                 turning(lambda name=name: queue.get_job(name)["status"] == "running")
+                queue.go_on = False
                 say("cancel running", without_pending(queue.request_cancel(name)))
+                queue.go_on = True
             names = ("steps", "percent", "breaks", "completes", "fails", "cancels", "ignores", "waits", "cancelled")
             turning(lambda: all(queue.get_job(name)["status"] in ENDED for name in names))
             turning(lambda: queue.queue_snapshot() == {"pending": 0, "active": 0, "active_jobs": [], "workers": 1})

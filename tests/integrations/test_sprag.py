@@ -24,6 +24,8 @@ from jobsworth.errors import BadOption, NotSerializable
 from jobsworth.integrations.sprag import QueueService
 from undertaker import dies_with_us
 
+# specter-runtime makes every queue with gevent's JoinableQueue(maxsize=0), which gevent would rather have as None.
+pytestmark = pytest.mark.filterwarnings("ignore:Queue.0. now equivalent to Queue.None.:DeprecationWarning")
 HERE = Path(__file__).parent
 ONCE = {"retry": Retry(max_attempts=1)}
 NOW = {"retry": Retry(max_attempts=3, base=0)}
@@ -44,7 +46,10 @@ def hub() -> Iterator[None]:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'jobs.db'}"
-    return "memory://" if request.param == "memory" else request.getfixturevalue(request.param).new_database()
+    if request.param == "memory":
+        return "memory://"
+    server = request.getfixturevalue(request.param)
+    return server.new_database() if request.param == "postgres" else server.new_namespace()
 
 
 @pytest.fixture

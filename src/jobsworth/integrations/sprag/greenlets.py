@@ -1,6 +1,7 @@
 """Between the greenlets of gevent's hub, which nobody may block, and threads, in which engines and handlers are.
 
-gevent's own pool has threads also where it has patched the standard library, and `threading` makes greenlets.
+Where gevent has patched the standard library, what an engine takes for threads of its own are greenlets of whichever
+thread it is asked in. There it is asked in one thread only, with a hub that always turns.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from typing import Any, TypeVar
 
 import gevent
 from gevent import monkey
+from gevent.event import Event
 from gevent.threadpool import ThreadPool
 from specter import bus
 
 T = TypeVar("T")
 THREADS = 12  # in which the engine is asked; one of them follows it and one has the worker
+TURN = 60.0  # seconds
+_one: list[_OneThread] = []
 _native = monkey.get_original("_thread", "get_ident")  # tells threads apart, and not greenlets, whatever was patched
 _handling: ContextVar[Home | None] = ContextVar("jobsworth_sprag_home", default=None)
 
@@ -31,8 +35,7 @@ class Home:
 
     def open(self) -> None:
         """The service has started in this thread."""
-        self._thread, self._hub = _native(), gevent.get_hub()
-        self._pool = ThreadPool(THREADS)
+        self._thread, self._hub, self._pool = _native(), gevent.get_hub(), None
         _relay_the_bus()
 
     def close(self) -> None:
@@ -54,7 +57,7 @@ class Home:
 
     def _threads(self) -> Any:
         if self._pool is None:
-            self._pool = ThreadPool(THREADS)
+            self._pool = ThreadPool(THREADS) if has_threads() else _the_one()
         return self._pool
 
     def within(self, work: Callable[[], T]) -> T:
@@ -80,6 +83,41 @@ class Home:
             return work()
         finally:
             _handling.reset(token)
+
+
+class _OneThread:
+    """In the place of a pool: a thread with a hub, in which all work is greenlets."""
+
+    def __init__(self) -> None:
+        hubs: list[Any] = []
+        ThreadPool(1).spawn(self._turn, hubs)
+        while not hubs:
+            gevent.sleep(0.001)
+        self._hub = hubs[0]
+
+    @staticmethod
+    def _turn(hubs: list[Any]) -> None:
+        hubs.append(gevent.get_hub())
+        while True:
+            gevent.sleep(TURN)  # or gevent would say that this blocks for ever
+
+    def apply(self, work: Callable[..., None], args: tuple[Any, ...]) -> None:
+        ended, here = Event(), gevent.get_hub()
+
+        def run() -> None:
+            work(*args)
+            here.loop.run_callback_threadsafe(ended.set)
+
+        self._hub.loop.run_callback_threadsafe(gevent.spawn, run)
+        while not ended.wait(TURN):
+            pass
+
+
+def _the_one() -> _OneThread:
+    """The same for all services: they share engines."""
+    if not _one:
+        _one.append(_OneThread())
+    return _one[0]
 
 
 def _into(done: Future[T], work: Callable[[], T]) -> None:
