@@ -127,7 +127,7 @@ def test_a_job_outlives_kill_9_and_the_page_shows_its_end(serve: Serve, visitors
 
 
 def test_the_program_runs_word_for_word(serve: Serve, visitors: Callable[[Site], Visitor]) -> None:
-    site = serve(program, "--server-mode", "websocket")
+    site = serve(program)
     visitor = visitors(site)
     page, _ = connected(visitor, "/")
     asked = page.evaluate(ASK, ["upload_image", {"file_path": "a.png"}])
@@ -152,7 +152,7 @@ def test_the_program_runs_word_for_word(serve: Serve, visitors: Callable[[Site],
 def test_the_program_is_told_of_jobs_that_a_worker_beside_it_runs(
     serve: Serve, visitors: Callable[[Site], Visitor]
 ) -> None:
-    site = serve(program, "--server-mode", "websocket", JOBSWORTH_INNER_WORKER="off")
+    site = serve(program, JOBSWORTH_INNER_WORKER="off")
     page, _ = connected(visitors(site), "/")
     page.evaluate(ASK, ["upload_image", {"file_path": "a.png"}])
     page.reload()

@@ -1,4 +1,4 @@
-"""A program with a queue of SPRAG's kind, for workers in processes of their own. Patched by gevent, if it is told so."""
+"""A queue of SPRAG's kind, for workers in processes of their own. gevent patches it if PATCHED is set."""
 
 import os
 

@@ -168,7 +168,7 @@ def test_mistakes_are_named(jobs: Jobsworth, make: Make) -> None:
 
         async def handle_item(self, item: Any) -> Any: ...
 
-    with pytest.raises(BadOption, match="E105.*Nameless has no name"):
+    with pytest.raises(BadOption, match=r"E105.*Nameless has no name"):
         Nameless(jobs=jobs)
     with pytest.raises(BadOption, match="write `def`"):
         Coroutine(jobs=jobs)
@@ -246,7 +246,7 @@ def test_only_the_handler_says_how_a_job_goes(make: Make) -> None:
     queue = make(lambda *_: None, start=False)
     job_id = enqueued(queue)
     for say in (queue.report_progress, queue.complete_job):
-        with pytest.raises(RuntimeError, match="E306.*not run by this process"):
+        with pytest.raises(RuntimeError, match=r"E306.*not run by this process"):
             say(job_id=job_id)
     assert queue.cancel_requested(job_id) is False
     assert queue.cancel_job(job_id=job_id)["status"] == "cancelled"
@@ -357,11 +357,11 @@ def test_the_hub_turns_while_the_engine_takes_its_time(make: Make, monkeypatch: 
     find, enqueue = queue.jobs.engine.find, queue.jobs.engine.enqueue
 
     async def slow_find(where: Any) -> Any:
-        time.sleep(1)
+        time.sleep(1)  # noqa: ASYNC251 (an engine that blocks)
         return await find(where)
 
     async def slow_enqueue(wishes: Any) -> Any:
-        time.sleep(1)
+        time.sleep(1)  # noqa: ASYNC251 (an engine that blocks)
         return await enqueue(wishes)
 
     monkeypatch.setattr(queue.jobs.engine, "find", slow_find)

@@ -6,10 +6,4 @@ from app.queues import images
 
 app_shell = shell(template="app/shell.html", css=["app/shell.css"])
 
-app = App(
-    routes="app.routes",
-    shell=app_shell,
-    providers={"image_processing": images},
-    # The signals of a queue travel over a WebSocket. SPRAG opens one by itself only for controllers that listen.
-    server_mode="websocket",
-)
+app = App(routes="app.routes", shell=app_shell, providers={"image_processing": images})

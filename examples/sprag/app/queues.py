@@ -1,9 +1,8 @@
 """The queue. Beside the import nothing here differs from an application with SPRAG's own QueueService."""
 
+from app.pictures import NotAPicture, load_image, preview, resize, save
 from jobsworth import GiveUp, Retry
 from jobsworth.integrations.sprag import QueueService
-
-from app.pictures import NotAPicture, load_image, preview, resize, save
 
 
 class ImageQueue(QueueService):

@@ -27,7 +27,7 @@ from jobsworth.queue import Keep
 from .greenlets import Home, has_threads
 from .handling import Live, stored
 from .shown import ENDED, TARGET, owner, rejected, shown
-from .telling import Telling
+from .telling import Telling, open_sockets
 
 INNER_WORKER = "JOBSWORTH_INNER_WORKER"  # "off": jobs run in `jobsworth worker` only
 LEASE = 10.0  # seconds; pages wait so long for the jobs of a server that was killed
@@ -97,6 +97,7 @@ class QueueService(sprag.QueueService):
     def on_start(self) -> None:
         """Follow the jobs, and run them unless that is done elsewhere. Both begin when the hub turns."""
         self.home.open()
+        open_sockets()
         self._stored.service = self
         self._stopping = threading.Event()
         self._following = self.spawn(self._telling.follow, label="follow")

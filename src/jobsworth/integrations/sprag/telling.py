@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from specter import registry
+from sprag.runtime.socket_bridge import surface_uses_socket_runtime
 
 from jobsworth.errors import EngineError
 from jobsworth.following import Following
@@ -21,6 +24,18 @@ RECONNECTED = 5.0  # seconds after which the pages of a server that was away hav
 KNOWN = 0.5  # seconds after which a page knows the id of the job that it has asked for
 REMEMBERED = 1_000  # jobs of which it is known what browsers were told last
 _log = logging.getLogger("jobsworth.sprag")
+
+
+def open_sockets() -> None:
+    """Where SPRAG chooses how to serve, have it serve WebSockets if a page listens to them.
+
+    Its own choice ("auto") looks at controllers only, and a page that hears of jobs needs none that listens.
+    """
+    app: Any = getattr(registry.resolve("socket_transport"), "_app", None)
+    if getattr(app, "server_mode", None) != "auto" or find_spec("geventwebsocket") is None:
+        return
+    if any(surface_uses_socket_runtime(surface) for _, surface in [*app.pages(), *app.mounts()]):
+        app.server_mode = "websocket"
 
 
 class Telling:

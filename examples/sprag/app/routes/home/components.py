@@ -4,7 +4,7 @@ from sprag import Component, ui
 
 
 class UploadCard(Component):
-    def render(self, props=None):
+    def render(self, props=None):  # noqa: ARG002 (SPRAG gives them)
         job = self.state.get("job") or {}
         status = job.get("status", "")
         progress = job.get("progress") or {}
