@@ -13,7 +13,8 @@ from jobsworth.errors import AppNotFound
 from jobsworth.locate import locate
 
 MADE = "jobs = Jobsworth('memory://')\njobs.task(name='{name}')(print)\n"
-HIDDEN = f"from jobsworth import Jobsworth\nclass App: pass\napp = App()\n{MADE.format(name='one')}app.jobs = jobs\ndel jobs\n"
+APP = "from jobsworth import Jobsworth\nclass App: pass\napp = App()\n"
+HIDDEN = f"{APP}{MADE.format(name='one')}app.jobs = jobs\ndel jobs\n"
 Write = Callable[[str], str]
 
 

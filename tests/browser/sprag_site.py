@@ -194,4 +194,4 @@ def program(folder: Path) -> Path:
 
 
 ASK = """([action, payload]) => fetch("/__sprag__/actions", {method: "POST", body: JSON.stringify({
-  route: "/", action, payload}), headers: {"Content-Type": "application/json"}}).then((answer) => answer.json())"""
+  route: location.pathname, action, payload}), headers: {"Content-Type": "application/json"}}).then((answer) => answer.json())"""

@@ -109,6 +109,15 @@ def test_the_labs_cross_wired_page_hears_what_a_handler_emits(
     expect(page.locator("main")).to_contain_text("(completed)")
 
 
+def test_a_deferred_action_is_sprags_own(serve: Serve, visitors: Callable[[Site], Visitor]) -> None:
+    page, came = connected(visitors(serve(labs)), "/defer-demo")
+    asked = page.evaluate(ASK, ["start_job", {"seconds": 1}])
+    assert asked["value"]["deferred"] is True
+    while not any("sprag:action.resolved" in each for each in came):
+        page.wait_for_timeout(20)
+    assert any("Finished after 1s of work." in each for each in came)
+
+
 def test_a_job_outlives_kill_9_and_the_page_shows_its_end(serve: Serve, visitors: Callable[[Site], Visitor]) -> None:
     site = serve(labs)
     ada, bob = visitors(site), visitors(site)

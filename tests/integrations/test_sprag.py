@@ -19,9 +19,10 @@ from specter import bus
 from sprag_scripts import ENDED, Transport, run, turning
 
 import jobsworth
-from jobsworth import GiveUp, Jobsworth, Retry
-from jobsworth.errors import BadOption, NotSerializable
-from jobsworth.integrations.sprag import QueueService
+from jobsworth import GiveUp, Jobsworth, Retry, State
+from jobsworth.engine import Where
+from jobsworth.errors import BadOption, EngineUnavailable, NotSerializable
+from jobsworth.integrations.sprag import QueueService, telling
 from undertaker import dies_with_us
 
 # specter-runtime makes every queue with gevent's JoinableQueue(maxsize=0), which gevent would rather have as None.
@@ -327,6 +328,47 @@ def test_a_page_that_learns_the_id_late_is_told_again(make: Make, transport: Tra
     turning(lambda: queue.state["jobs"][job_id]["status"] == "completed")
     known = len(transport.sent)
     turning(lambda: len(transport.sent) > known)
+
+
+def test_pages_whose_sockets_were_not_back_are_told_again_what_has_ended(
+    make: Make, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "RECONNECTED", 0.5)
+    before = make(lambda *_: None)
+    job_id = enqueued(before)
+    ended(before, job_id)
+    before.stop()
+    transport.sent.clear()
+    make(lambda *_: None)
+    turning(lambda: len(transport.sent) >= 2)
+    assert {data["job_id"] for _, data, _ in transport.sent} == {job_id}
+
+
+def test_following_goes_on_after_an_outage(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = make(lambda *_: None, worker=False)
+    find, away = queue.jobs.engine.find, threading.Event()
+
+    async def missing(where: Any) -> Any:
+        if away.is_set():
+            raise EngineUnavailable("not there")
+        return await find(where)
+
+    monkeypatch.setattr(queue.jobs.engine, "find", missing)
+    job_id = enqueued(queue)
+    away.set()
+    with pytest.raises(EngineUnavailable):
+        queue.get_job(job_id)
+    with queue.jobs.worker():
+        queue.jobs.bridge.wait(counted(1), 10)
+        away.clear()
+        turning(lambda: queue.state["jobs"][job_id]["status"] == "completed")
+
+
+def counted(number: int) -> Callable[[Any], Any]:
+    async def look(engine: Any) -> Any:
+        return await engine.count(Where(states=(State.COMPLETED,))) == number or None
+
+    return look
 
 
 def test_what_handlers_say_is_said_in_the_hubs_thread(make: Make, transport: Transport) -> None:
