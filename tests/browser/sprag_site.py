@@ -193,5 +193,7 @@ def program(folder: Path) -> Path:
     return folder / "program"
 
 
-ASK = """([action, payload]) => fetch("/__sprag__/actions", {method: "POST", body: JSON.stringify({
-  route: location.pathname, action, payload}), headers: {"Content-Type": "application/json"}}).then((answer) => answer.json())"""
+ASK = """([action, payload]) => fetch("/__sprag__/actions", {
+  method: "POST", headers: {"Content-Type": "application/json"},
+  body: JSON.stringify({route: location.pathname, action, payload}),
+}).then((answer) => answer.json())"""

@@ -321,13 +321,12 @@ def test_browsers_are_told_of_every_change_and_only_those_that_it_concerns(make:
         assert target == nobody | (whose if data["job_id"] == done else {"session_id": "bob"})
 
 
-def test_a_page_that_learns_the_id_late_is_told_again(make: Make, transport: Transport) -> None:
+def test_a_page_that_learns_the_id_late_is_told_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
     queue = make(lambda *_: None)
-    job_id = enqueued(queue)
-    ended(queue, job_id)
-    turning(lambda: queue.state["jobs"][job_id]["status"] == "completed")
-    known = len(transport.sent)
-    turning(lambda: len(transport.sent) > known)
+    monkeypatch.setattr(queue, "emit_job_signal", lambda job_id: told.append(queue.state["jobs"][job_id]["status"]))
+    enqueued(queue)
+    turning(lambda: told.count("completed") == 2)
 
 
 def test_pages_whose_sockets_were_not_back_are_told_again_what_has_ended(
@@ -344,7 +343,9 @@ def test_pages_whose_sockets_were_not_back_are_told_again_what_has_ended(
     assert {data["job_id"] for _, data, _ in transport.sent} == {job_id}
 
 
-def test_following_goes_on_after_an_outage(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_following_goes_on_after_an_outage(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     queue = make(lambda *_: None, worker=False)
     find, away = queue.jobs.engine.find, threading.Event()
 
@@ -360,6 +361,7 @@ def test_following_goes_on_after_an_outage(make: Make, monkeypatch: pytest.Monke
         queue.get_job(job_id)
     with queue.jobs.worker():
         queue.jobs.bridge.wait(counted(1), 10)
+        turning(lambda: "cannot be followed" in caplog.text)
         away.clear()
         turning(lambda: queue.state["jobs"][job_id]["status"] == "completed")
 
