@@ -39,7 +39,7 @@ with Transport() as transport:
     turning(lambda: [job for job in queue.state["jobs"].values() if job["status"] == "completed"])
     job = queue.get_job(job_id)
     gaps.clear()
-    engine = queue.jobs.engine
+    engine = queue.jobsworth.engine
     engine.find = slowly(engine.find)
     queue.get_job(job_id)
     queue.stop()

@@ -257,12 +257,26 @@ def test_only_the_handler_says_how_a_job_goes(make: Make) -> None:
 
 
 def test_a_service_that_is_made_anew_takes_over(make: Make) -> None:
-    make(lambda *_: "old", start=False)
-    new = make(lambda *_: "new")
+    old = make(lambda *_: "old")
+    new = make(lambda *_: "new", start=False)
+    assert ended(old, enqueued(old))["result"] == "old"
+    old.stop()
+    new.start()
     assert ended(new, enqueued(new))["result"] == "new"
     new.stop()
     new.start()
     assert ended(new, enqueued(new))["result"] == "new"
+
+
+def test_a_service_that_stops_as_soon_as_it_starts_leaves_nothing(make: Make) -> None:
+    queue = make(lambda *_: None, start=False)
+    threads = threading.active_count()
+    for _ in range(20):
+        queue.start().stop()
+    assert queue.jobsworth.workers() == []
+    assert threading.active_count() <= threads
+    queue.start()
+    assert ended(queue, enqueued(queue))["status"] == "completed"
 
 
 @pytest.mark.parametrize("how", ["argument", "variable"])
@@ -271,8 +285,8 @@ def test_the_inner_worker_can_be_left_out(how: str, make: Make, monkeypatch: pyt
         monkeypatch.setenv("JOBSWORTH_INNER_WORKER", "off")
     queue = make(lambda *_: "done", worker=False if how == "argument" else None)
     job_id = enqueued(queue)
-    assert not queue.jobs.workers()
-    with queue.jobs.worker():
+    assert not queue.jobsworth.workers()
+    with queue.jobsworth.worker():
         assert ended(queue, job_id)["result"] == "done"
 
 
@@ -290,7 +304,7 @@ def test_what_runs_when_the_server_stops_goes_back(make: Make) -> None:
     turning(running.is_set)
     queue.stop()
     assert queue.get_job(job_id)["status"] == "queued"
-    assert queue.jobs.workers() == []
+    assert queue.jobsworth.workers() == []
 
 
 # Telling browsers.
@@ -326,7 +340,7 @@ def test_a_page_that_learns_the_id_late_is_told_again(make: Make, monkeypatch: p
     queue = make(lambda *_: None)
     monkeypatch.setattr(queue, "emit_job_signal", lambda job_id: told.append(queue.state["jobs"][job_id]["status"]))
     enqueued(queue)
-    turning(lambda: told.count("completed") == 2)
+    turning(lambda: told.count("completed") == 2, within=3)
 
 
 def test_pages_whose_sockets_were_not_back_are_told_again_what_has_ended(
@@ -347,20 +361,20 @@ def test_following_goes_on_after_an_outage(
     make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = make(lambda *_: None, worker=False)
-    find, away = queue.jobs.engine.find, threading.Event()
+    find, away = queue.jobsworth.engine.find, threading.Event()
 
     async def missing(where: Any) -> Any:
         if away.is_set():
             raise EngineUnavailable("not there")
         return await find(where)
 
-    monkeypatch.setattr(queue.jobs.engine, "find", missing)
+    monkeypatch.setattr(queue.jobsworth.engine, "find", missing)
     job_id = enqueued(queue)
     away.set()
     with pytest.raises(EngineUnavailable):
         queue.get_job(job_id)
-    with queue.jobs.worker():
-        queue.jobs.bridge.wait(counted(1), 10)
+    with queue.jobsworth.worker():
+        queue.jobsworth.bridge.wait(counted(1), 10)
         turning(lambda: "cannot be followed" in caplog.text)
         away.clear()
         turning(lambda: queue.state["jobs"][job_id]["status"] == "completed")
@@ -398,7 +412,7 @@ def test_what_handlers_say_is_said_in_the_hubs_thread(make: Make, transport: Tra
 # The hub goes on.
 def test_the_hub_turns_while_the_engine_takes_its_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = make(lambda *_: None)
-    find, enqueue = queue.jobs.engine.find, queue.jobs.engine.enqueue
+    find, enqueue = queue.jobsworth.engine.find, queue.jobsworth.engine.enqueue
 
     async def slow_find(where: Any) -> Any:
         time.sleep(1)  # noqa: ASYNC251 (an engine that blocks)
@@ -408,8 +422,8 @@ def test_the_hub_turns_while_the_engine_takes_its_time(make: Make, monkeypatch: 
         time.sleep(1)  # noqa: ASYNC251 (an engine that blocks)
         return await enqueue(wishes)
 
-    monkeypatch.setattr(queue.jobs.engine, "find", slow_find)
-    monkeypatch.setattr(queue.jobs.engine, "enqueue", slow_enqueue)
+    monkeypatch.setattr(queue.jobsworth.engine, "find", slow_find)
+    monkeypatch.setattr(queue.jobsworth.engine, "enqueue", slow_enqueue)
     with Ticks() as ticks:
         began = time.monotonic()
         queue.get_job("none")
@@ -427,7 +441,7 @@ def test_the_hub_turns_while_handlers_compute_and_block(make: Make) -> None:
         time.sleep(max(0.0, until - time.monotonic()))
 
     queue = make(handle, worker_count=2)
-    turning(lambda: queue.jobs.workers())
+    turning(lambda: queue.jobsworth.workers())
     with Ticks() as ticks:
         job_ids = [enqueued(queue, what) for what in ("compute", "block")]
         for job_id in job_ids:

@@ -32,10 +32,11 @@ class Home:
         self._thread = _native()
         self._hub: Any = None
         self._pool: Any = None
+        self._asks_from: Any = None  # the hub whose greenlets the pool works for
 
     def open(self) -> None:
         """The service has started in this thread."""
-        self._thread, self._hub, self._pool = _native(), gevent.get_hub(), None
+        self._thread, self._hub = _native(), gevent.get_hub()
         _relay_the_bus()
 
     def close(self) -> None:
@@ -56,8 +57,9 @@ class Home:
         return self._threads().spawn(work)
 
     def _threads(self) -> Any:
-        if self._pool is None:
-            self._pool = ThreadPool(THREADS) if has_threads() else _the_one()
+        hub = gevent.get_hub()
+        if self._pool is None or self._asks_from is not hub:
+            self._pool, self._asks_from = ThreadPool(THREADS) if has_threads() else _the_one(), hub
         return self._pool
 
     def within(self, work: Callable[[], T]) -> T:

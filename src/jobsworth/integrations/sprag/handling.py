@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from jobsworth import queue
@@ -15,38 +16,37 @@ from .shown import ENDED, progress_of
 if TYPE_CHECKING:
     from jobsworth.app import Jobsworth
 
-    from .service import QueueService
-
 
 class Stored(queue.QueueService):
-    """A service's queue. `service` changes when the application is loaded anew."""
+    """A service's queue. Its handlers change when the application is loaded anew.
 
-    service: QueueService
-    items: Task[..., Any]  # what enqueue() stores: jobs that nobody follows
+    items: what enqueue() stores: jobs that nobody follows.
+    """
+
+    items: Task[..., Any]
+    run_job: Callable[[Any], Any]
+    run_item: Callable[[Any], Any]
+    exhausted: Callable[[Job, str], None] | None  # a service may have that hook, too
 
     def handle_item(self, item: Any) -> Any:
-        return self.service.run_job(item)
+        return self.run_job(item)
 
     def handle_plain(self, item: Any) -> None:
-        """An item that nobody follows; what its handler returns is nobody's."""
-        self.service.run_item(item)
+        """What the handler of an item that nobody follows returns is nobody's."""
+        self.run_item(item)
 
     def on_exhausted(self, job: Job, error: str) -> None:
-        """A service may have this hook, too."""
-        hook = getattr(self.service, "on_exhausted", None)
-        if hook is not None:
-            hook(job, error)
+        if self.exhausted is not None:
+            self.exhausted(job, error)
 
 
-def stored(jobs: Jobsworth, service: QueueService, options: dict[str, Any]) -> Stored:
-    """The queue of the service's name. One that is there already is kept: the service takes it over when it starts."""
-    known = jobs.queues.get(service.name)
+def stored(jobs: Jobsworth, name: str, options: dict[str, Any]) -> Stored:
+    """The queue of that name; the one that is there, if the application was loaded before."""
+    known = jobs.queues.get(name)
     if isinstance(known, Stored):
         return known
-    made = Stored(service.name, **options)
-    made.service = service
-    jobs.add(made)
-    made.items = jobs.task(queue=made, name=f"{service.name}.item")(made.handle_plain)
+    made = jobs.add(Stored(name, **options))
+    made.items = jobs.task(queue=made, name=f"{name}.item")(made.handle_plain)
     return made
 
 

@@ -18,7 +18,7 @@ from sprag.runtime.observability import log_runtime_event
 from jobsworth.app import Jobsworth
 from jobsworth.context import current_job, running_job
 from jobsworth.engine import Engine, Where
-from jobsworth.errors import BadOption, Cancelled, EngineError, NoCurrentJob, QueueFull
+from jobsworth.errors import BadOption, Cancelled, EngineError, NoCurrentJob, QueueFull, Snooze
 from jobsworth.handle import find_one
 from jobsworth.job import FINAL, HELD, PENDING, Job
 from jobsworth.naming import new_id
@@ -44,7 +44,8 @@ class QueueService(sprag.QueueService):
     name, worker_count, maxsize, poll_interval, initial_state, job_history_limit: as SPRAG has them. Nothing polls, so
             poll_interval changes nothing; job_history_limit, if given, also says how many completed and cancelled
             jobs are kept.
-    jobs:   the Jobsworth that stores the jobs; else one that all services share, at JOBSWORTH_URL.
+    jobs:   the Jobsworth that stores the jobs, which is then `.jobsworth`; else one that all services share, at
+            JOBSWORTH_URL.
     worker: False: the jobs run in `jobsworth worker` only (as JOBSWORTH_INNER_WORKER=off says for all services). Or
             options of jobsworth.worker.Worker for the worker in this process: {"lease": 5, "grace": 10}.
     queue_options: those of jobsworth.Queue: {"retry": Retry(max_attempts=3), "timeout": 60, "keep": 3600, ...}.
@@ -83,24 +84,27 @@ class QueueService(sprag.QueueService):
         options: dict[str, Any] = {"worker_count": self.worker_count, "max_size": room if room and room > 0 else None}
         if limit:
             options["keep"] = Keep(count=self.job_history_limit)
-        self.jobs: Jobsworth = given("jobs", jobs) or _shared()
-        self._stored = stored(self.jobs, self, options | dict(given("queue_options", queue_options, {})))
+        # Few names that are not private: a subclass may have any of its own.
+        self.jobsworth: Jobsworth = given("jobs", jobs) or _shared()
+        self._stored = stored(self.jobsworth, name, options | dict(given("queue_options", queue_options, {})))
+        if not hasattr(self._stored, "run_job"):
+            self._take_over()
         self._inner_worker = given("worker", worker, True)
-        self.home = Home()
+        self._home = Home()
         self._stopping = threading.Event()
         self._working: Any = None
         self._following: Any = None
         self._live: dict[str, Live] = {}
-        self._telling = Telling(self)
+        self._telling = Telling(self, self._home, self._live.__contains__)
 
     # Its life.
     def on_start(self) -> None:
         """Follow the jobs, and run them unless that is done elsewhere. Both begin when the hub turns."""
-        self.home.open()
+        self._home.open()
         open_sockets()
-        self._stored.service = self
+        self._take_over()
         self._stopping = threading.Event()
-        self._following = self.spawn(self._telling.follow, label="follow")
+        self._following = self.spawn(self._telling.follow, self._stopping, label="follow")
         if self._works_here():
             self.spawn(self._begin_work, label="worker")
         self.on_workers_started()
@@ -112,9 +116,9 @@ class QueueService(sprag.QueueService):
         if self._working is not None:
             self._working.get()
             self._working = None
-        self._telling.stop()
+        self._telling.hurry()
         self._following.join()
-        self.home.close()
+        self._home.close()
 
     def _works_here(self) -> bool:
         if self._inner_worker is False or os.environ.get(INNER_WORKER, "on").lower() in ("off", "0", "no"):
@@ -129,7 +133,7 @@ class QueueService(sprag.QueueService):
         return has_threads()
 
     def _begin_work(self) -> None:
-        self._working = self.home.begin_aside(self._work)
+        self._working = self._home.begin_aside(self._work)
 
     def _work(self) -> None:
         """The worker's whole life, in a thread."""
@@ -137,7 +141,7 @@ class QueueService(sprag.QueueService):
         stopping = self._stopping
         while not stopping.is_set():
             try:
-                with self.jobs.worker({self.name: self.worker_count}, **{"lease": LEASE, "grace": GRACE, **given}):
+                with self.jobsworth.worker({self.name: self.worker_count}, **{"lease": LEASE, "grace": GRACE, **given}):
                     stopping.wait()
             except EngineError as exc:
                 _log.warning("queue %s has no worker yet: %s", self.name, exc)
@@ -145,24 +149,23 @@ class QueueService(sprag.QueueService):
 
     def set_state(self, partial: dict[str, Any]) -> None:
         """As SPRAG's, from any thread; whoever subscribes is called in the hub."""
-        self.home.within(lambda: super(QueueService, self).set_state(partial))
+        self._home.within(lambda: super(QueueService, self).set_state(partial))
 
     def emit_socket(self, event: str, data: Any = None, **target: Any) -> bool:
         """As SPRAG's, from any thread."""
-        return bool(self.home.within(lambda: super(QueueService, self).emit_socket(event, data, **target)))
-
-    def runs(self, job_id: str) -> bool:
-        """Whether a handler in this process has the job."""
-        return job_id in self._live
+        return bool(self._home.within(lambda: super(QueueService, self).emit_socket(event, data, **target)))
 
     def emit_job_signal(
         self, job_id: str, *, event: str | None = None, payload: Mapping[str, Any] | None = None
     ) -> bool:
         """Tell the pages that enqueued a job that it has changed."""
-        job = self._telling.last(job_id) or self.get_job(job_id)
-        if job is None:
-            return False
-        return self.emit_socket(event or self.signal_event, {"job_id": job_id, **(payload or {})}, **job["target"])
+        target = self._telling.target(job_id)
+        if target is None:
+            job = self.get_job(job_id)
+            if job is None:
+                return False
+            target = job["target"]
+        return self.emit_socket(event or self.signal_event, {"job_id": job_id, **(payload or {})}, **target)
 
     # What a program says to the queue.
     def enqueue(self, item: Any, *, block: bool = False, timeout: float | None = None) -> bool:
@@ -170,7 +173,7 @@ class QueueService(sprag.QueueService):
         until = math.inf if timeout is None else time.monotonic() + timeout
         while True:
             try:
-                self.home.aside(lambda: self._stored.items.enqueue(item))
+                self._home.aside(lambda: self._stored.items.enqueue(item))
                 return True
             except QueueFull:
                 if not block or time.monotonic() >= until:
@@ -198,7 +201,9 @@ class QueueService(sprag.QueueService):
         target = {"route": route, "session_id": session_id, "client_id": client_id, "topic": topic}
         fields: dict[str, Any] = {"queue": self.name, "job_id": chosen, "label": label, **target}
         try:
-            job = self.home.aside(lambda: self._store(payload, chosen, label, {**(meta or {}), TARGET: target}))
+            if job_id:
+                self._home.aside(lambda: self._make_way(chosen))
+            job = self._home.aside(lambda: self._store(payload, chosen, label, {**(meta or {}), TARGET: target}))
         except QueueFull:
             log_runtime_event("queue.job.enqueued", level="warning", accepted=False, **fields)
             return self.job_action_result(job=rejected(chosen, label, meta, target), accepted=False)
@@ -206,20 +211,22 @@ class QueueService(sprag.QueueService):
             raise BadOption(f"job id {chosen!r} is taken: a job of {job.task!r} has it", hint="choose another job_id")
         told = shown(job)
         if self.running:
-            self.home.within(lambda: self._telling.begin(told))
+            self._home.within(lambda: self._telling.begin(told))
         log_runtime_event("queue.job.enqueued", accepted=True, **fields)
         return self.job_action_result(job=told, accepted=True)
 
-    def _store(self, payload: Any, job_id: str, label: str, meta: dict[str, Any]) -> Job:
+    def _make_way(self, job_id: str) -> None:
         ended = Where(ids=(job_id,), queue=self.name, task=self.name, states=tuple(FINAL))
+        self.jobsworth.bridge.call(lambda engine: engine.delete(ended))
+
+    def _store(self, payload: Any, job_id: str, label: str, meta: dict[str, Any]) -> Job:
         whose = owner(meta[TARGET]["session_id"])
-        self.jobs.bridge.call(lambda engine: engine.delete(ended))
         self._stored.options(id=job_id, label=label, meta=meta, owner=whose).enqueue(payload)
-        return self.jobs.bridge.call(lambda engine: find_one(engine, job_id))
+        return self.jobsworth.bridge.call(lambda engine: find_one(engine, job_id))
 
     def pending_count(self) -> int:
         """How many wait, wherever they will run."""
-        waiting: int = self.home.aside(lambda: self.jobs.bridge.call(self._waiting))
+        waiting: int = self._home.aside(lambda: self.jobsworth.bridge.call(self._waiting))
         return waiting
 
     async def _waiting(self, engine: Engine) -> int:
@@ -233,7 +240,7 @@ class QueueService(sprag.QueueService):
         async def look(engine: Engine) -> tuple[int, list[str]]:
             return await self._waiting(engine), [job.id for job in await engine.find(held)]
 
-        pending, active = self.home.aside(lambda: self.jobs.bridge.call(look))
+        pending, active = self._home.aside(lambda: self.jobsworth.bridge.call(look))
         return {"pending": pending, "active": len(active), "active_jobs": active, "workers": self.worker_count}
 
     def get_job(self, job_id: Any) -> dict[str, Any] | None:
@@ -249,7 +256,7 @@ class QueueService(sprag.QueueService):
         return self._first(Where(queue=self.name, task=self.name, owner=owner(session_id), limit=1))
 
     def _first(self, where: Where) -> dict[str, Any] | None:
-        found = self.home.aside(lambda: self.jobs.bridge.call(lambda engine: engine.find(where)))
+        found = self._home.aside(lambda: self.jobsworth.bridge.call(lambda engine: engine.find(where)))
         return shown(found[0]) if found else None
 
     def request_cancel(self, job_id: Any, *, message: str | None = None) -> dict[str, Any]:
@@ -260,18 +267,14 @@ class QueueService(sprag.QueueService):
             return self.job_action_result(job=missing, accepted=False, message=f"Unknown job {job_id}.")
         if job["status"] in ENDED:
             return self.job_action_result(job=job, accepted=False)
-        asked = self.home.aside(lambda: self.jobs.request_job_cancel(self.name, job["id"], message))
+        asked = self._home.aside(lambda: self.jobsworth.request_job_cancel(self.name, job["id"], message))
         if not asked["accepted"]:  # it has ended meanwhile
             return self.job_action_result(job_id=job["id"], accepted=False)
         # As SPRAG answers, also of one that was cancelled on the spot: that is told next.
-        words = {
-            "status": "cancelling",
-            "cancel_requested": True,
-            "message": message or f"Cancelling {job['label']}...",
-        }
-        told = job | words | {"updated_at": time.time()}
+        said = message or f"Cancelling {job['label']}..."
+        told = job | {"status": "cancelling", "cancel_requested": True, "message": said}
         if self.running:
-            self.home.within(lambda: self._telling.tell(told))
+            self._home.within(lambda: self._telling.tell(told))
         log_runtime_event("queue.job.cancel_requested", queue=self.name, job_id=job["id"], label=job["label"])
         return self.job_action_result(job=told, accepted=True)
 
@@ -290,7 +293,7 @@ class QueueService(sprag.QueueService):
         live = self._handled(job_id)
         live.note(current, total, percent, message, result)
         told = live.shown()
-        self.home.soon(self._telling.tell, told)
+        self._home.soon(self._telling.tell, told)
         return told
 
     def cancel_requested(self, job_id: str | None = None) -> bool:
@@ -347,24 +350,31 @@ class QueueService(sprag.QueueService):
         return live
 
     # Called by the worker, in a thread.
-    def run_job(self, payload: Any) -> Any:
-        """Handle a job."""
+    def _take_over(self) -> None:
+        """From now on the queue's jobs are this service's, also where another one of its name was made before."""
+        self._stored.run_job, self._stored.run_item = self._run_job, self._run_item
+        self._stored.exhausted = getattr(self, "on_exhausted", None)
+
+    def _run_job(self, payload: Any) -> Any:
         job = current_job()
-        found = shown(self.jobs.bridge.call(lambda engine: find_one(engine, job.id)))
+        try:
+            found = shown(self.jobsworth.bridge.call(lambda engine: find_one(engine, job.id)))
+        except EngineError as exc:
+            raise Snooze(1) from exc  # its handler was not called, so no attempt is used
         live = self._live[job.id] = Live(job, found)
-        self.home.soon(self._telling.tell, live.shown())
+        self._home.soon(self._telling.tell, live.shown())
         log_runtime_event("queue.job.started", queue=self.name, job_id=job.id, label=live.label)
         try:
-            return live.end(self.run_item(payload))
+            return live.end(self._run_item(payload))
         except BaseException as exc:
             live.fell(exc)
             raise
         finally:
-            del self._live[job.id]
+            if self._live.get(job.id) is live:  # and not a later attempt that runs here, too
+                del self._live[job.id]
 
-    def run_item(self, item: Any) -> Any:
-        """Handle an item."""
-        return self.home.handle(lambda: self.handle_item(item))
+    def _run_item(self, item: Any) -> Any:
+        return self._home.handle(lambda: self.handle_item(item))
 
 
 def _shared() -> Jobsworth:

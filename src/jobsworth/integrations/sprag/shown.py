@@ -57,7 +57,11 @@ def progress_of(progress: Progress, message: str) -> dict[str, Any]:
 
 def owner(session_id: str | None) -> str | None:
     """Whose job it is. A browser may give its session any name, and whoever knows the name is the session."""
-    return None if session_id is None else f"sprag:{sha256(session_id.encode()).hexdigest()[:32]}"
+    return (
+        None
+        if session_id is None
+        else f"sprag:{sha256(str(session_id).encode(errors='surrogatepass')).hexdigest()[:32]}"
+    )
 
 
 def _message(job: Job, label: str, error: str | None, said: str) -> str:

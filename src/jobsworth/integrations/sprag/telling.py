@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gevent
 from specter import registry
@@ -15,6 +17,7 @@ from jobsworth.errors import EngineError
 from jobsworth.following import Following
 from jobsworth.job import FINAL, Job
 
+from .greenlets import Home
 from .shown import ENDED, HELD, shown
 
 if TYPE_CHECKING:
@@ -38,48 +41,65 @@ def open_sockets() -> None:
         app.server_mode = "websocket"
 
 
-class Telling:
-    """What the browsers of one service know. All of it is done in greenlets of its hub."""
+class _Told(NamedTuple):
+    """What was told of a job, in short."""
 
-    def __init__(self, service: QueueService) -> None:
-        self._service = service
-        self._told: OrderedDict[str, dict[str, Any]] = OrderedDict()
+    said: int
+    status: str
+    updated_at: float
+    target: dict[str, Any]
+
+
+class Telling:
+    """What the browsers of one service know. All of it is done in greenlets of its hub.
+
+    runs_here: whether a handler in this process has the job of that id.
+    """
+
+    def __init__(self, service: QueueService, home: Home, runs_here: Callable[[str], bool]) -> None:
+        self._service, self._home, self._runs_here = service, home, runs_here
+        self._told: OrderedDict[str, _Told] = OrderedDict()
         self._following: Following | None = None
 
-    def last(self, job_id: str) -> dict[str, Any] | None:
-        """What was told last of this job, if that was not long ago."""
-        return self._told.get(job_id)
+    def target(self, job_id: str) -> dict[str, Any] | None:
+        """Whose pages hear of this job, if they have heard of it lately."""
+        told = self._told.get(job_id)
+        return None if told is None else told.target
 
-    def follow(self) -> None:
-        """Tell what changes, until stop()."""
-        service, first, away = self._service, True, False
-        with Following(service.jobs.bridge, [service.name]) as following:
-            self._following = following
-            while self._following is following:
+    def follow(self, stopping: threading.Event) -> None:
+        """Tell what changes, until then."""
+        first, away = True, False
+        with Following(self._service.jobsworth.bridge, [self._service.name]) as self._following:
+            while not stopping.is_set():
                 try:
-                    changed = service.home.aside(lambda: following.changes(within=1.0))
+                    changed = self._home.aside(self._changes)
                     self._hear(changed)
-                except EngineError as exc:
+                except Exception as exc:  # noqa: BLE001 (whatever it is, pages want to be told of the next change)
                     if not away:
-                        _log.warning("the jobs of queue %s cannot be followed: %s", service.name, exc)
+                        known = isinstance(exc, EngineError)
+                        text = "the jobs of queue %s cannot be followed: %s"
+                        _log.warning(text, self._service.name, exc, exc_info=not known)
                     away = True
                     gevent.sleep(1)
                     continue
                 if first:
                     ended = [job for job in changed if job.state in FINAL]
-                    service.spawn_later(RECONNECTED, self._hear, ended, again=True)
+                    self._service.spawn_later(RECONNECTED, self._hear, ended, again=True)
                 first = away = False
 
-    def stop(self) -> None:
-        """follow() returns soon."""
+    def _changes(self) -> list[Job]:
+        assert self._following is not None
+        return self._following.changes(within=1.0)
+
+    def hurry(self) -> None:
+        """Let follow() see at once that it is to stop."""
         if self._following is not None:
             self._following.close()
-            self._following = None
 
     def _hear(self, changed: list[Job], *, again: bool = False) -> None:
         for job in changed:
             # Of those that run here browsers are told at once, and what the engine knows of them may be older.
-            if job.task == self._service.name and (job.state in FINAL or not self._service.runs(job.id)):
+            if job.task == self._service.name and (job.state in FINAL or not self._runs_here(job.id)):
                 self.tell(shown(job), again=again)
         if changed:
             self._service.set_state({"queue_size": self._service.pending_count()})
@@ -87,16 +107,22 @@ class Telling:
     def begin(self, job: dict[str, Any]) -> None:
         """A job was stored here. What changes before the page has the answer with its id is told a second time."""
         self.tell(job)
-        self._service.spawn_later(KNOWN, lambda: self.tell(self._told.get(job["id"], job), again=True))
+        self._service.spawn_later(KNOWN, self._tell_again, job["id"])
+
+    def _tell_again(self, job_id: str) -> None:
+        job = self._service.state["jobs"].get(job_id)
+        if job is not None:
+            self.tell(job, again=True)
 
     def tell(self, job: dict[str, Any], *, again: bool = False) -> None:
         """Let those whom it concerns know how a job stands, unless they do. again: also if they might."""
+        said = hash(repr([job[each] for each in job if each not in ("updated_at", "target")]))
         before = self._told.get(job["id"])
-        if before is not None and not again and before | {"updated_at": job["updated_at"]} == job:
+        if before is not None and not again and said == before.said:
             return
-        if before is not None and before["status"] in ENDED and job["updated_at"] < before["updated_at"]:
-            return  # what its handler said before the end
-        self._told[job["id"]] = job
+        if before is not None and before.status in ENDED and job["updated_at"] < before.updated_at:
+            return  # what was said before the end
+        self._told[job["id"]] = _Told(said, job["status"], job["updated_at"], job["target"])
         self._told.move_to_end(job["id"])
         if len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
