@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from jobsworth import CurrentJob, Jobsworth, State, current_job
 from jobsworth.engine import Heard, Pulse, WorkerCard
 from jobsworth.engines.memory import MemoryEngine
-from jobsworth.errors import EngineUnavailable
+from jobsworth.errors import EngineUnavailable, NotSerializable
 from jobsworth.events import EngineBack, EngineLost, Event
 from waiting import until
 
@@ -124,3 +129,64 @@ def test_progress_of_a_run_that_ends_while_its_pulse_is_lost_comes_with_the_endi
     assert job.progress is not None
     assert job.progress.message == "nearly done"
     jobs.close()
+
+
+def test_the_last_progress_survives_a_cancellation(jobs: Jobsworth) -> None:
+    @jobs.task
+    def stops(job: CurrentJob) -> None:
+        until(lambda: job.cancel_requested)
+        job.report_progress(2, 3, message="then it was told to stop")
+        job.check_cancelled()
+
+    with jobs.worker(lease=5):
+        handle = stops.enqueue()
+        until(lambda: handle.state is State.RUNNING)
+        handle.cancel()
+        job = handle.wait(10)
+    assert job.state is State.CANCELLED
+    assert job.progress is not None
+    assert (job.progress.current, job.progress.message) == (2, "then it was told to stop")
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_what_is_there_of_a_result_is_shown_until_the_run_has_ended(
+    isolation: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "parts.py").write_text(PARTS.format(isolation=isolation))
+    parts = importlib.import_module("parts")
+    handle = parts.count.enqueue(str(tmp_path / "go"))
+    with parts.jobs.worker(spec="parts:jobs"):
+        until(lambda: handle.status()["job"]["result"] == {"counted": [1]})
+        assert handle.status()["job"]["message"] == "half"
+        (tmp_path / "go").touch()
+        assert handle.wait(20).state is State.COMPLETED
+    assert handle.status()["job"]["result"] is None  # what the handler returned
+    parts.jobs.close()
+    del sys.modules["parts"]
+
+
+PARTS = """
+import pathlib, time
+from jobsworth import Jobsworth, current_job
+
+jobs = Jobsworth(f"sqlite:///{{pathlib.Path(__file__).parent / 'jobs.db'}}")
+
+@jobs.task(isolation={isolation!r})
+def count(go: str) -> None:
+    current_job().report_progress(1, 2, result={{"counted": [1]}})
+    current_job().report_progress(1, 2, message="half")
+    while not pathlib.Path(go).exists():
+        time.sleep(0.01)
+"""
+
+
+def test_a_part_of_a_result_that_cannot_travel_is_refused_where_it_is_told(jobs: Jobsworth) -> None:
+    @jobs.task(max_attempts=1)
+    def tells() -> str:
+        with pytest.raises(NotSerializable, match="the result so far"):
+            current_job().report_progress(1, 2, result=object())
+        return "refused"
+
+    with jobs.worker():
+        assert tells.enqueue().result(timeout=10) == "refused"

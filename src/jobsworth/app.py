@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar, overload
 
 import msgspec
 
@@ -57,6 +58,8 @@ class Jobsworth(AtHome):
     and after a fork.
     """
 
+    made: ClassVar[weakref.WeakSet[Jobsworth]] = weakref.WeakSet()  # all of this process that are still in use
+
     def __init__(
         self,
         url: str | None = None,
@@ -79,6 +82,7 @@ class Jobsworth(AtHome):
         for name, queue in (providers or {}).items():
             queue.name = name
             self.add(queue)
+        self.made.add(self)
 
     def __repr__(self) -> str:
         return f"<Jobsworth on {self.engine!r}, {len(self.queues)} queues>"

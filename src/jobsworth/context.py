@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Protocol
 
-from .codec import decode
+from .codec import decode, encode
 from .errors import BadOption, Cancelled, LeaseLost, NoCurrentJob, NoTransaction, RetryAfter
 from .job import Claim, Lease, LogLine, Progress, storable
 from .journal import OFF, Journal, journal_of
@@ -140,11 +140,13 @@ class CurrentJob:
         total: float | None = None,
         percent: float | None = None,
         message: str | None = None,
+        result: Any = None,
     ) -> None:
         """Say how far the work has come. Cheap: call it as often as you like, the newest note travels.
 
-        percent (0 to 100) follows from current and total when it is not given. Raises BadOption for numbers that make
-        no sense (not finite, negative, no numbers).
+        percent (0 to 100) follows from current and total when it is not given. result: what is there of the result so
+        far; it is shown until the run ends, and what the handler returns takes its place. Raises BadOption for numbers
+        that make no sense (not finite, negative, no numbers), ValueRefused for a result that cannot travel.
         """
         current, total, percent = _number("current", current), _number("total", total), _number("percent", percent)
         if current is not None and total is not None and current > total:
@@ -158,7 +160,11 @@ class CurrentJob:
             message = storable(message)
         elif before is not None:
             message = before.message
-        self.note = Progress(current, total, percent, message)
+        if result is not None:
+            result = encode(result, what="the result so far").decode()
+        elif before is not None:
+            result = before.result
+        self.note = Progress(current, total, percent, message, result)
         self.told = False
         if self._news is not None:
             self._news()

@@ -41,12 +41,13 @@ def storable(text: object) -> str:
 
 
 class Progress(msgspec.Struct, frozen=True, gc=False):
-    """How far a run has come. `percent` is 0 to 100; any part may be unknown."""
+    """How far a run has come. `percent` is 0 to 100; any part may be unknown. `result`: what is there of it (JSON)."""
 
     current: float | None = None
     total: float | None = None
     percent: float | None = None
     message: str | None = None
+    result: str | None = None
 
 
 class LogLine(msgspec.Struct, frozen=True, gc=False, array_like=True):

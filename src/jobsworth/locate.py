@@ -26,15 +26,18 @@ _SETTINGS = "DJANGO_SETTINGS_MODULE"
 def locate(spec: str) -> Jobsworth:
     """The Jobsworth named by `module:attribute`, `module` or `file.py[:attribute]`.
 
-    Raises AppImportFailed (E101) or AppNotFound (E102).
+    Where a framework's app is named instead, or nothing in a module that holds none, it is the one that was made while
+    the module was imported. Raises AppImportFailed (E101) or AppNotFound (E102).
     """
     where, _, attribute = spec.partition(":")
     if where.endswith(".py") and not Path(where).is_file():
         raise AppNotFound(f"there is no file {where!r} in {Path.cwd()}")
+    before = set(Jobsworth.made)
     module = _load_file(Path(where), spec) if where.endswith(".py") else _import(where, spec)
+    within = [each for each in set(Jobsworth.made) - before if each.queues]
     if attribute:
-        return _attribute(module, attribute, where)
-    return _only(module, where)
+        return _attribute(module, attribute, where, within)
+    return _only(module, where, within)
 
 
 def default_spec() -> str | None:
@@ -112,19 +115,23 @@ def _import_failed(spec: str, name: str, exc: BaseException) -> AppImportFailed:
     return AppImportFailed(f'could not import "{spec}"{place}{type(exc).__name__}: {exc}', hint=hint)
 
 
-def _attribute(module: ModuleType, attribute: str, where: str) -> Jobsworth:
+def _attribute(module: ModuleType, attribute: str, where: str, within: list[Jobsworth]) -> Jobsworth:
     value = getattr(module, attribute, None)
     if isinstance(value, Jobsworth):
         return value
+    if value is not None and len(within) == 1:
+        return within[0]
     there = [name for name, each in vars(module).items() if isinstance(each, Jobsworth)]
     what = "is not there" if value is None else f"is a {type(value).__name__}, not a Jobsworth"
     raise AppNotFound(f"{where}:{attribute}: {attribute!r} {what}", hint=did_you_mean(attribute, there))
 
 
-def _only(module: ModuleType, where: str) -> Jobsworth:
+def _only(module: ModuleType, where: str, within: list[Jobsworth]) -> Jobsworth:
     found = {id(each): (name, each) for name, each in vars(module).items() if isinstance(each, Jobsworth)}
     if len(found) == 1:
         return next(iter(found.values()))[1]
+    if not found and len(within) == 1:
+        return within[0]
     if not found:
         raise AppNotFound(f"{where} holds no Jobsworth", hint="write `jobs = Jobsworth()` at its top level")
     names = ", ".join(f"{where}:{name}" for name, _ in found.values())

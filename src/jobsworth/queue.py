@@ -170,11 +170,12 @@ class QueueService(Queue):
         total: float | None = None,
         percent: float | None = None,
         message: str | None = None,
+        result: Any = None,
     ) -> None:
         """See CurrentJob.report_progress. Says nothing to nobody when handle_item is called directly."""
         job = running_job()
         if job is not None:
-            job.report_progress(current, total, percent, message)
+            job.report_progress(current, total, percent, message, result)
 
     def check_cancelled(self) -> None:
         """See CurrentJob.check_cancelled. Nobody cancels a direct call."""

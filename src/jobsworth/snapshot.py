@@ -60,7 +60,7 @@ def job_part(job: Job) -> dict[str, Any]:
         "status": job.state.value,
         "message": job.progress.message if job.progress else None,
         "progress": progress_part(job.progress),
-        "result": _readable(job.result),
+        "result": result_so_far(job),
         "error": _error(job.failure),
         "cancel_requested": job.cancel_requested,
         "created_at": moment(job.created_at),
@@ -76,6 +76,12 @@ def job_part(job: Job) -> dict[str, Any]:
         "owner": job.owner,
         "version": job.version,
     }
+
+
+def result_so_far(job: Job) -> Any:
+    """What the job's handler returned; before that, what it said is there already."""
+    so_far = None if job.progress is None or job.state is State.COMPLETED else job.progress.result
+    return _readable(job.result) if so_far is None else _readable(so_far.encode())
 
 
 def line_part(line: Logged) -> dict[str, Any]:

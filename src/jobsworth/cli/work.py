@@ -26,6 +26,7 @@ from . import text
 from .logs import LogFormat, configure
 from .options import HERE, Place, find_app, name_of, spec_of
 from .terminal import say
+from .unpatched import keep_unpatched, start_again_if_patched
 from .values import seconds_from
 
 _log = logging.getLogger("jobsworth.worker")
@@ -84,9 +85,11 @@ def worker(
     seconds, patience = _seconds(lease, "--lease"), _seconds(grace, "--grace")
     if processes < 1:
         raise BadOption(f"--processes must be at least 1, not {processes}")
+    keep_unpatched()
     supervised = stop_with_parent(patience)
     named = spec_of(place, spec)
     app = find_app(place, spec)
+    start_again_if_patched()
     if processes > 1:
         made = Worker(app, queues, lease=seconds, grace=patience, spec=named)  # refuses what no child could do either
         options = _options(named, place, queues, lease, grace, log_format, verbose=verbose, quiet=quiet)

@@ -51,10 +51,10 @@ def succeeded(task: Task[..., Any], value: Any, context: CurrentJob) -> Outcome:
 
 def ending_of(exc: BaseException, task: Task[..., Any], context: CurrentJob) -> Outcome:
     """What an exception that left a handler means."""
-    progress = context.untold()
     why = context.why
     if why is not None and isinstance(exc, (asyncio.CancelledError, Cancelled, LeaseLost)):
         return stopped(why, context)
+    progress = context.untold()
     match exc:
         case RetryAfter(seconds=seconds):
             failure = failure_of(exc.exc or exc.__cause__ or exc)

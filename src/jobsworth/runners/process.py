@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from jobsworth.codec import decode
 from jobsworth.context import CurrentJob
 from jobsworth.errors import Cancelled, Interrupted, LeaseLost, TimedOut
 from jobsworth.job import Claim, Failure
@@ -142,7 +143,8 @@ class ChildProcess:
 def _pass_on(message: Note, context: CurrentJob) -> None:
     note = message.progress
     if note is not None:
-        context.report_progress(note.current, note.total, note.percent, note.message)
+        result = None if note.result is None else decode(note.result.encode())
+        context.report_progress(note.current, note.total, note.percent, note.message, result)
     context.relay(message.lines)
 
 
