@@ -379,7 +379,8 @@ def test_the_reloader_starts_a_worker_with_the_new_code_and_no_job_is_lost(shop:
             until(lambda: (shop / "runs").exists(), 20)
             text = (shop / "shop" / "tasks.py").read_text()
             (shop / "shop" / "tasks.py").write_text(text + "\n# changed\n")
-            second = until(lambda: (now := _asks(url)) != first and now, 40, server.err)
+            # Sooner than a worker's usual grace is over, for which nobody who saves a file wants to wait.
+            second = until(lambda: (now := _asks(url)) != first and now, 25, server.err)
             until(lambda: [each.pid for each in jobs.workers()] == [int(second)], 20, "one worker, the new one")
             until(lambda: (shop / "runs").read_text() == second, 20, "the job runs again, in the new process")
             assert (job.refresh().job.crashes, job.job.errors) == (0, 0)
