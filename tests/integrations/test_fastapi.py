@@ -228,3 +228,8 @@ def test_a_framework_that_is_not_installed_is_named_with_what_to_do(module: str,
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith("E115: ")
     assert f"pip install '{install}'" in done.stdout
+
+
+def test_starlette_alone_is_enough() -> None:
+    program = "import sys; sys.modules['fastapi'] = None; from jobsworth.integrations.fastapi import get_jobs"
+    subprocess.run([sys.executable, "-c", program], timeout=60, check=True)

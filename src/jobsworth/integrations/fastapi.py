@@ -10,7 +10,7 @@ try:
     from starlette.requests import HTTPConnection
 except ImportError as exc:
     raise ExtraMissing(
-        "jobsworth.integrations.fastapi needs FastAPI or Starlette, and neither is installed",
+        f"jobsworth.integrations.fastapi needs FastAPI or Starlette, and neither is installed ({exc})",
         hint="pip install 'jobsworth[fastapi]', or 'jobsworth[starlette]'",
     ) from exc
 

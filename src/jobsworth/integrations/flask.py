@@ -28,7 +28,8 @@ try:
     from flask.cli import ScriptInfo, with_appcontext
 except ImportError as exc:
     raise ExtraMissing(
-        "jobsworth.integrations.flask needs Flask, which is not installed", hint="pip install 'jobsworth[flask]'"
+        f"jobsworth.integrations.flask needs Flask, which is not installed ({exc})",
+        hint="pip install 'jobsworth[flask]'",
     ) from exc
 
 if TYPE_CHECKING:

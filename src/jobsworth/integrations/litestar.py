@@ -18,7 +18,7 @@ try:
     from litestar.types import Receive, Scope, Send
 except ImportError as exc:
     raise ExtraMissing(
-        "jobsworth.integrations.litestar needs Litestar, which is not installed",
+        f"jobsworth.integrations.litestar needs Litestar 2.15 or newer, which is not installed ({exc})",
         hint="pip install 'jobsworth[litestar]'",
     ) from exc
 
