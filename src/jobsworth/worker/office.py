@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import random
 import threading
 import time
 import traceback
@@ -29,6 +28,7 @@ from .chores import Chores
 from .endings import Ending
 from .lost import lose
 from .news import Told, gather, take_back
+from .outage import ALL_BACK, Outage
 from .resident import resident_bytes
 from .run import may_take_us_down
 from .shop import Shop
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 POLL = 1.0  # seconds between looks when nothing rings: hints may be lost, facts may not
 NEWS_EVERY = 0.2  # seconds between pulses that carry news
 HEAR_EVERY = 0.1  # seconds between looks for cancellations when something rings
-BACKOFF = (0.1, 1.5)  # seconds between tries while the engine is away: first, longest. To connect may take 3 s besides
-ALL_BACK = 5.0  # seconds after an outage within which every living worker has been heard again
 
 
 class Office:
@@ -89,8 +87,7 @@ class Office:
         self._doubtful: list[Ending] = []  # refused, but perhaps because an answer that was lost had accepted them
         self._given_up: list[Claim] = []  # whose on_exhausted has not been called
         self._next_pulse = self._next_hear = self._next_news = 0.0
-        self._down_since: float | None = None
-        self._tries = 0
+        self._outage = Outage()
         self._rounded = -math.inf  # when, on time.monotonic(), the engine last answered everything
 
     # Called by the worker, from its own thread.
@@ -182,8 +179,7 @@ class Office:
                 pause = await self._once()
                 if pause > 0:
                     await self._sleep(pause)
-                down = 0.0 if self._down_since is None else self._loop.time() - self._down_since
-                if self._closing and down > self._lease:
+                if self._closing and self._outage.lasted(self._loop.time()) > self._lease:
                     break  # the leases have run out meanwhile: others will find these jobs
             await self._sign_off()
         finally:
@@ -199,14 +195,14 @@ class Office:
         except EngineError as exc:
             return self._engine_failed(exc)
         except Exception as exc:  # noqa: BLE001 (a mistake of ours must not stop the heartbeats)
-            if self._down_since is None:
+            if not self._outage:
                 self._fault("the office", exc)
             return self._engine_failed(exc)
         finally:
             self._say_quiet()
-        if self._down_since is not None:
-            self._tell(EngineBack(self._loop.time() - self._down_since))
-            self._down_since, self._tries = None, 0
+        if self._outage:
+            self._tell(EngineBack(self._outage.lasted(self._loop.time())))
+            self._outage.end()
         self._rounded = time.monotonic()
         return pause
 
@@ -225,7 +221,7 @@ class Office:
         self._wake.clear()
         self._unheard = self._unheard or self._bell
         self._bell = False
-        if now >= self._next_pulse or self._down_since is not None:
+        if now >= self._next_pulse or self._outage:
             # Before anything is reclaimed: a process that was paused may still be in time to keep its own leases.
             # After a failure in any case: a full worker would ask for nothing else, and take that for an answer.
             await self._pulse()
@@ -378,21 +374,19 @@ class Office:
             self._engine_failed(exc)
 
     def _engine_failed(self, exc: BaseException) -> float:
-        """Wait a little longer each time, with jitter; say so once."""
-        if self._down_since is None:
-            self._down_since = self._loop.time()
-            self._tell(EngineLost(str(exc)))
+        """Seconds until the next try. The outage is told once."""
         now = self._loop.time()
-        if now - self._down_since > self._lease / 2:
+        if not self._outage:
+            self._tell(EngineLost(str(exc)))
+        pause = self._outage.failed(now)
+        if self._outage.lasted(now) > self._lease / 2:
             # Others could not renew their leases either: what has run out meanwhile is not lost for that.
             self._upkeep.next = max(self._upkeep.next, now + ALL_BACK)
-        first, longest = BACKOFF
-        self._tries += 1
-        return float(min(longest, first * 2 ** min(self._tries, 16)) * random.uniform(0.5, 1.0))  # noqa: S311
+        return pause
 
     async def _sleep(self, seconds: float) -> None:
         """Until something rings, at most so long."""
-        if self._down_since is not None:
+        if self._outage:
             await asyncio.sleep(seconds)
             return
         timer = self._loop.call_later(seconds, self._wake.set)
