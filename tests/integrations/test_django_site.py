@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 
 pytest.importorskip("django", reason="Django is not installed: pip install 'jobsworth[django]'")
 import django_house
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import AsyncClient, Client, override_settings
 from django.urls import clear_url_caches, set_urlconf
 from django_site.shop.jobs import echo
@@ -101,6 +103,21 @@ def test_everybody_may_what_django_says(jobs: Jobsworth, host: str, name: str | 
     assert statuses(Asking(host, name), job.id) == expected
 
 
+def test_who_watches_keeps_no_connection_to_djangos_database(jobs: Jobsworth) -> None:
+    """An hour long, as long as a stream lasts; a few hundred onlookers would be all connections that there are."""
+
+    async def watch() -> Any:
+        client, user = AsyncClient(), await User.objects.aget(username="ada")
+        await client.aforce_login(user)
+        job = await echo.options(owner=owner_of(user)).aenqueue("a")
+        answer = await client.get(f"/background/jobs/{job.id}/events")
+        kept = await sync_to_async(lambda: connection.connection)()
+        await answer.streaming_content.aclose()
+        return answer.status_code, kept
+
+    assert asyncio.run(watch()) == (200, None)
+
+
 def test_who_is_no_longer_active_is_nobody(jobs: Jobsworth, host: str) -> None:
     from jobsworth.integrations.django.access import visitor_of
 
@@ -176,6 +193,8 @@ def test_the_admin_leads_to_the_dashboard_who_may_look_at_jobs(jobs: Jobsworth, 
     answer = client.get("/admin/jobsworth/job/")
     assert (answer.status_code, answer.get("location")) == ((302, "/background/") if seen else (403, None))
     assert client.get("/admin/jobsworth/job/add/").status_code == 403
+    one = client.get("/admin/jobsworth/job/1/change/")  # there is no such page, and no table to ask for it
+    assert (one.status_code, one.get("location")) == ((302, "/admin/") if seen else (403, None))
 
 
 def test_nobody_of_the_public_gets_into_the_admin(jobs: Jobsworth) -> None:

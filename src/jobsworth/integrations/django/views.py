@@ -16,6 +16,7 @@ from jobsworth.web.message import MAX_BODY, Request, Response
 from jobsworth.web.site import Site
 
 from .access import who_asks
+from .runs import let_go
 
 DJANGOS = "django.request"  # in a request's `raw`: Django's own
 _sites: dict[Bridge, Site] = {}
@@ -52,7 +53,7 @@ async def site(request: HttpRequest, path: str = "") -> HttpResponseBase:
         raw={DJANGOS: request}, ask=OnLoop(the.jobs.bridge, the.engine_answered),
         streams=isinstance(request, ASGIRequest),
     )  # fmt: skip
-    return _given_back(await the.answer(asked), asked.method)
+    return await _given_back(await the.answer(asked), asked.method)
 
 
 def _body(request: HttpRequest) -> bytes | None:
@@ -66,11 +67,12 @@ def _body(request: HttpRequest) -> bytes | None:
     return body if len(body) <= MAX_BODY else None
 
 
-def _given_back(response: Response, method: str) -> HttpResponseBase:
+async def _given_back(response: Response, method: str) -> HttpResponseBase:
     body = response.body
     if isinstance(body, bytes):
         headers = {**response.headers, "content-length": str(len(body))}
         return HttpResponse(b"" if method == "HEAD" else body, status=response.status, headers=headers)
+    await sync_to_async(let_go, thread_sensitive=True)()  # else each onlooker would keep a connection for an hour
     return StreamingHttpResponse(_parts(body), status=response.status, headers=response.headers)
 
 
