@@ -12,7 +12,9 @@ import pytest
 pytest.importorskip("django", reason="Django is not installed: pip install 'jobsworth[django]'")
 import django_house
 from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.models import Permission, User
+from django.core.handlers.asgi import ASGIHandler
 from django.db import connection
 from django.test import AsyncClient, Client, override_settings
 from django.urls import clear_url_caches, set_urlconf
@@ -20,6 +22,7 @@ from django_site.shop.jobs import echo
 
 from jobsworth import Jobsworth, State
 from jobsworth.integrations.django import owner_of
+from jobsworth.integrations.django.views import the_site
 from jobsworth.web import Level, Visitor
 
 
@@ -112,10 +115,36 @@ def test_who_watches_keeps_no_connection_to_djangos_database(jobs: Jobsworth) ->
         job = await echo.options(owner=owner_of(user)).aenqueue("a")
         answer = await client.get(f"/background/jobs/{job.id}/events")
         kept = await sync_to_async(lambda: connection.connection)()
-        await answer.streaming_content.aclose()
+        assert len(the_site().hub) == 1
+        answer.close()  # its reader has gone before it has begun
+        assert len(the_site().hub) == 0
+        assert (await client.head(f"/background/jobs/{job.id}/events")).status_code == 200
         return answer.status_code, kept
 
     assert asyncio.run(watch()) == (200, None)
+    assert len(the_site().hub) == 0
+
+
+def test_nobody_watches_for_a_reader_who_has_gone(jobs: Jobsworth) -> None:
+    job = echo.enqueue("a")
+    bearer = (b"authorization", f"Bearer {job.token()}".encode())
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "path": f"/background/jobs/{job.id}/events",
+        "query_string": b"", "headers": [(b"host", b"testserver"), bearer],
+    }  # fmt: skip
+
+    async def watch() -> list[Any]:
+        host = ApplicationCommunicator(ASGIHandler(), scope)
+        await host.send_input({"type": "http.request", "body": b""})
+        told = [await host.receive_output(20), await host.receive_output(20)]
+        assert len(the_site().hub) == 1
+        await host.send_input({"type": "http.disconnect"})
+        await host.wait(20)
+        return told
+
+    begun, first = asyncio.run(watch())
+    assert (begun["status"], first["body"]) == (200, b"retry: 2000\n\n")
+    assert len(the_site().hub) == 0
 
 
 def test_who_is_no_longer_active_is_nobody(jobs: Jobsworth, host: str) -> None:
