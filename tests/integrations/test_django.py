@@ -214,6 +214,7 @@ def test_a_child_process_sets_django_up_by_itself(
 ) -> None:
     url = a_url(request, kind, tmp_path)
     monkeypatch.setenv("SHOP_DATABASE", url)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "django_site.settings")
     with django_house.living_on(url) as jobs:
         order = Order.objects.create(what="tea")
         with jobs.worker("default"):
