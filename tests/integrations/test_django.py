@@ -24,7 +24,9 @@ from django_site.shop.models import Order
 
 from jobsworth import Jobsworth, State
 from jobsworth.errors import BadOption, BadUrl, JobNotFound
+from jobsworth.integrations.django import house
 from jobsworth.integrations.django import jobs as project
+from jobsworth.transaction import checked_connection
 from web_client import a_url
 
 OWN = ("sqlite", "postgres")
@@ -98,6 +100,22 @@ def test_in_djangos_own_database_the_job_is_written_in_the_transaction_itself(ow
             cursor.execute(f"SELECT count(*) FROM {table}")
             assert cursor.fetchone() == (2,)
     assert all(handle.created for handle in handles)
+
+
+def test_with_a_driver_that_cannot_share_its_transaction_the_job_follows_the_commit(
+    own: Jobsworth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psycopg2's connections are of no kind that transaction= takes."""
+    monkeypatch.setattr(house, "checked_connection", transaction_of_no_kind_we_know)
+    with transaction.atomic():
+        Order.objects.create(what="tea")
+        handle = echo.enqueue("a")
+        assert len(connection.run_on_commit) == 1
+    assert handle.state is State.QUEUED
+
+
+def transaction_of_no_kind_we_know(_: object) -> object:
+    return checked_connection(object())
 
 
 def test_a_job_of_a_savepoint_goes_with_it(anywhere: Jobsworth) -> None:
