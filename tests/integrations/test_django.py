@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,9 @@ from django_site.shop.models import Order
 
 from jobsworth import Jobsworth, State
 from jobsworth.errors import BadOption, BadUrl, JobNotFound
+from jobsworth.integrations.django import house
 from jobsworth.integrations.django import jobs as project
+from jobsworth.transaction import checked_connection
 from web_client import a_url
 
 OWN = ("sqlite", "postgres")
@@ -85,6 +88,34 @@ def test_a_job_exists_if_and_only_if_the_transaction_commits(anywhere: Jobsworth
         send.enqueue(Order.objects.create(what="coffee").pk)
     assert [job.id for job in anywhere.find()] == [kept.id]
     assert [order.what for order in Order.objects.all()] == ["tea"]
+
+
+def test_in_djangos_own_database_the_job_is_written_in_the_transaction_itself(own: Jobsworth) -> None:
+    """Nothing is left to be done after the commit, when the process may be gone."""
+    table = "jobsworth_jobs" if connection.vendor == "sqlite" else "jobsworth.jobs"
+    with transaction.atomic():
+        handles = [echo.enqueue("a"), echo.enqueue("b")]
+        assert connection.run_on_commit == []
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM {table}")
+            assert cursor.fetchone() == (2,)
+    assert all(handle.created for handle in handles)
+
+
+def test_with_a_driver_that_cannot_share_its_transaction_the_job_follows_the_commit(
+    own: Jobsworth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psycopg2's connections are of no kind that transaction= takes."""
+    monkeypatch.setattr(house, "checked_connection", transaction_of_no_kind_we_know)
+    with transaction.atomic():
+        Order.objects.create(what="tea")
+        handle = echo.enqueue("a")
+        assert len(connection.run_on_commit) == 1
+    assert handle.state is State.QUEUED
+
+
+def transaction_of_no_kind_we_know(_: object) -> object:
+    return checked_connection(object())
 
 
 def test_a_job_of_a_savepoint_goes_with_it(anywhere: Jobsworth) -> None:
@@ -201,6 +232,7 @@ def test_a_child_process_sets_django_up_by_itself(
 ) -> None:
     url = a_url(request, kind, tmp_path)
     monkeypatch.setenv("SHOP_DATABASE", url)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "django_site.settings")
     with django_house.living_on(url) as jobs:
         order = Order.objects.create(what="tea")
         with jobs.worker("default"):
@@ -236,6 +268,8 @@ def test_a_connection_that_broke_is_closed_before_the_next_job(own: Jobsworth) -
         ({"SECRET": "short"}, ["jobsworth.E005"]),
         ({"VISITOR": "no.such.function"}, ["jobsworth.E006"]),
         ({"WORKER": "yes"}, ["jobsworth.E007"]),
+        ({"WORKER": {"slots": 3}}, ["jobsworth.E007"]),
+        ({"WORKER": {"queues": "mail:2"}, "URL": "memory://"}, []),
         ({"URL": "memory://"}, ["jobsworth.W002"]),
         ({"URL": "redis://localhost", "ON_COMMIT": False}, ["jobsworth.W003"]),
     ],
@@ -299,6 +333,21 @@ def test_there_is_nothing_to_migrate(tmp_path: Path) -> None:
     with django_house.living_on(f"sqlite:///{tmp_path}/shop.db"):
         call_command("makemigrations", "--check", "--dry-run", verbosity=0)
         assert "jobsworth_job" not in connection.introspection.table_names()
+
+
+def test_what_dumps_a_projects_data_finds_nothing_to_dump_of_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with django_house.living_on(f"sqlite:///{tmp_path}/shop.db"):
+        Order.objects.create(what="tea")
+        for how in ({}, {"use_base_manager": True}):
+            call_command("dumpdata", "shop", "jobsworth", **how)
+            assert [each["model"] for each in json.loads(capsys.readouterr().out)] == ["shop.order"]
+
+
+def test_migrate_needs_no_engine_that_is_elsewhere(tmp_path: Path) -> None:
+    with django_house.living_on(f"sqlite:///{tmp_path}/shop.db", URL="redis://127.0.0.1:1"):
+        assert Order.objects.count() == 0
 
 
 def test_nobody_owns_the_jobs_of_somebody_who_is_not_signed_in() -> None:

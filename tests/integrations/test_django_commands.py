@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("django", reason="Django is not installed: pip install 'jobsworth[django]'")
 import django_house
+from django import VERSION
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
@@ -153,11 +154,21 @@ def test_the_settings_that_a_manage_py_names(tmp_path: Path) -> None:
     assert named_in(program) is None
 
 
-def test_without_django_the_error_names_what_to_install(tmp_path: Path) -> None:
-    program = "import sys; sys.modules['django'] = None; import jobsworth.integrations.django"
+@pytest.mark.parametrize(
+    ("missing", "module", "install"),
+    [
+        ("django", "jobsworth.integrations.django", "pip install 'jobsworth[django]'"),
+        pytest.param(
+            "django_tasks", "jobsworth.integrations.django.contract", "pip install django-tasks",
+            marks=pytest.mark.skipif(VERSION >= (6, 0), reason="it is a part of Django since 6.0"),
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_named_with_what_to_install(missing: str, module: str, install: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; import {module}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "E115" in done.stderr
-    assert "pip install 'jobsworth[django]'" in done.stderr
+    assert install in done.stderr
 
 
 @BOTH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,14 +11,18 @@ import pytest
 
 pytest.importorskip("django", reason="Django is not installed: pip install 'jobsworth[django]'")
 import django_house
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.models import Permission, User
+from django.core.handlers.asgi import ASGIHandler
+from django.db import connection
 from django.test import AsyncClient, Client, override_settings
 from django.urls import clear_url_caches, set_urlconf
 from django_site.shop.jobs import echo
 
 from jobsworth import Jobsworth, State
 from jobsworth.integrations.django import owner_of
+from jobsworth.integrations.django.views import the_site
 from jobsworth.web import Level, Visitor
 
 
@@ -101,6 +106,47 @@ def test_everybody_may_what_django_says(jobs: Jobsworth, host: str, name: str | 
     assert statuses(Asking(host, name), job.id) == expected
 
 
+def test_who_watches_keeps_no_connection_to_djangos_database(jobs: Jobsworth) -> None:
+    """An hour long, as long as a stream lasts; a few hundred onlookers would be all connections that there are."""
+
+    async def watch() -> Any:
+        client, user = AsyncClient(), await User.objects.aget(username="ada")
+        await client.aforce_login(user)
+        job = await echo.options(owner=owner_of(user)).aenqueue("a")
+        answer = await client.get(f"/background/jobs/{job.id}/events")
+        kept = await sync_to_async(lambda: connection.connection)()
+        assert len(the_site().hub) == 1
+        answer.close()  # its reader has gone before it has begun
+        assert len(the_site().hub) == 0
+        assert (await client.head(f"/background/jobs/{job.id}/events")).status_code == 200
+        return answer.status_code, kept
+
+    assert asyncio.run(watch()) == (200, None)
+    assert len(the_site().hub) == 0
+
+
+def test_nobody_watches_for_a_reader_who_has_gone(jobs: Jobsworth) -> None:
+    job = echo.enqueue("a")
+    bearer = (b"authorization", f"Bearer {job.token()}".encode())
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "path": f"/background/jobs/{job.id}/events",
+        "query_string": b"", "headers": [(b"host", b"testserver"), bearer],
+    }  # fmt: skip
+
+    async def watch() -> list[Any]:
+        host = ApplicationCommunicator(ASGIHandler(), scope)
+        await host.send_input({"type": "http.request", "body": b""})
+        told = [await host.receive_output(20), await host.receive_output(20)]
+        assert len(the_site().hub) == 1
+        await host.send_input({"type": "http.disconnect"})
+        await host.wait(20)
+        return told
+
+    begun, first = asyncio.run(watch())
+    assert (begun["status"], first["body"]) == (200, b"retry: 2000\n\n")
+    assert len(the_site().hub) == 0
+
+
 def test_who_is_no_longer_active_is_nobody(jobs: Jobsworth, host: str) -> None:
     from jobsworth.integrations.django.access import visitor_of
 
@@ -176,6 +222,8 @@ def test_the_admin_leads_to_the_dashboard_who_may_look_at_jobs(jobs: Jobsworth, 
     answer = client.get("/admin/jobsworth/job/")
     assert (answer.status_code, answer.get("location")) == ((302, "/background/") if seen else (403, None))
     assert client.get("/admin/jobsworth/job/add/").status_code == 403
+    one = client.get("/admin/jobsworth/job/1/change/")  # there is no such page, and no table to ask for it
+    assert (one.status_code, one.get("location")) == ((302, "/admin/") if seen else (403, None))
 
 
 def test_nobody_of_the_public_gets_into_the_admin(jobs: Jobsworth) -> None:

@@ -65,3 +65,4 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "index"
 USE_TZ = True
+TIME_ZONE = "UTC"

@@ -46,7 +46,7 @@ class Place:
     """Where the app and its jobs are."""
 
     app: Annotated[str | None, Parameter(name="--app", group=COMMON)] = None
-    "The Jobsworth: module:name, or file.py. Else $JOBSWORTH_APP, else the app.py, jobs.py or main.py here."
+    "The Jobsworth: module:name, or file.py. Else $JOBSWORTH_APP, the app.py, jobs.py, main.py or Django project here."
 
     url: Annotated[str | None, Parameter(name="--url", group=COMMON)] = None
     "Where its jobs live: sqlite:///jobs.db, postgresql://host/db... Else what the app says, else $JOBSWORTH_URL."

@@ -34,6 +34,7 @@ TASKS = json.loads(os.environ.get("SHOP_TASKS", "0")) or {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "a secret of more than sixteen characters"
 USE_TZ = True
+TIME_ZONE = "UTC"  # it becomes that of the whole process
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "django_site.urls"

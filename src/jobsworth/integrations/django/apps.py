@@ -37,6 +37,6 @@ def _make_tables(using: str, **_: Any) -> None:
     """`manage.py migrate` makes our tables too: later a transaction of SQLite's could be in the way of making them."""
     from jobsworth.integrations.django import jobs
 
-    if using == settings.given().database:
+    if using == settings.given().database and settings.is_djangos_own():
         jobs.open()
         jobs.close()  # a database that is to be copied for parallel tests must have no visitors

@@ -7,19 +7,25 @@ a test client.
 from __future__ import annotations
 
 import atexit
+import inspect
+import logging
 import os
 import threading
+import time
 from typing import Any
 
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_started
 
-from jobsworth.errors import BadOption
+from jobsworth.errors import BadOption, EngineError
+from jobsworth.worker import Worker
 
 from . import settings
 
 GRACE = 5.0  # seconds that running jobs get when the server stops, where nothing else is said: people wait for it
+AGAIN = 5.0  # seconds between two tries to begin while the engine is away
+_log = logging.getLogger("jobsworth.worker")
 _begun: set[int] = set()  # the processes in which there is one
 _beginning = threading.Lock()
 
@@ -34,7 +40,12 @@ def options() -> dict[str, Any] | None:
             f'JOBSWORTH["WORKER"] must be True, False or options of a worker, not {given!r}',
             hint='"WORKER": {"queues": {"mail": 2}, "grace": 5}',
         )
-    return {"grace": GRACE, **(given if isinstance(given, dict) else {})}
+    wanted = {} if given is True else given
+    known = list(inspect.signature(Worker).parameters)[1:]  # the first is whose worker it is
+    for name in wanted:
+        if name not in known:
+            raise BadOption(f'JOBSWORTH["WORKER"] has no option {name!r}', hint=f"it takes {', '.join(known)}")
+    return {"grace": GRACE, **wanted}
 
 
 def begin_with_the_first_request() -> None:
@@ -46,13 +57,26 @@ def _begin(sender: Any, **_: Any) -> None:
     # A test client has handlers of its own, which are neither.
     if os.getpid() in _begun or not (isinstance(sender, type) and issubclass(sender, (WSGIHandler, ASGIHandler))):
         return
-    wanted = options()
     with _beginning:
-        if wanted is None or os.getpid() in _begun:
+        if os.getpid() in _begun:
             return
+        _begun.add(os.getpid())
+    wanted = options()
+    if wanted is not None:
         from jobsworth.integrations.django import jobs
 
         worker = jobs.worker(**wanted)
-        worker.__enter__()
-        atexit.register(worker.__exit__, None, None, None)
-        _begun.add(os.getpid())
+        threading.Thread(target=_work, args=(worker,), name="jobsworth-begin", daemon=True).start()
+
+
+def _work(worker: Worker) -> None:
+    """Pages do not wait for it, and are there while the engine is not."""
+    while True:
+        try:
+            worker.__enter__()
+        except EngineError as exc:
+            _log.warning("no worker yet, trying again in %g s: %s", AGAIN, exc)
+            time.sleep(AGAIN)
+        else:
+            atexit.register(worker.__exit__, None, None, None)
+            return

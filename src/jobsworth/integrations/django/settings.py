@@ -16,6 +16,7 @@ from django.utils.connection import ConnectionDoesNotExist
 
 from jobsworth.errors import BadOption, BadUrl
 from jobsworth.suggest import did_you_mean
+from jobsworth.tokens import SHORTEST_SECRET
 
 NAMES = ("URL", "DATABASE", "ON_COMMIT", "QUEUES", "SECRET", "VISITOR", "WORKER")
 IN_MEMORY = "memory://"
@@ -53,7 +54,7 @@ def given() -> Given:
 def _secrets() -> list[str]:
     """Django's own, newest first; what is too short to sign with signs nothing."""
     found = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return [each for each in found if isinstance(each, str) and len(each) >= 16]
+    return [each for each in found if isinstance(each, str) and len(each) >= SHORTEST_SECRET]
 
 
 def url() -> str:

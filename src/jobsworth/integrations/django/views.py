@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -10,12 +11,13 @@ from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from jobsworth.bridge import Bridge
+from jobsworth.bridge import Bridge, drive
 from jobsworth.web.asking import OnLoop
-from jobsworth.web.message import MAX_BODY, Request, Response
+from jobsworth.web.message import MAX_BODY, Request, Response, Stream
 from jobsworth.web.site import Site
 
 from .access import who_asks
+from .runs import let_go
 
 DJANGOS = "django.request"  # in a request's `raw`: Django's own
 _sites: dict[Bridge, Site] = {}
@@ -52,7 +54,7 @@ async def site(request: HttpRequest, path: str = "") -> HttpResponseBase:
         raw={DJANGOS: request}, ask=OnLoop(the.jobs.bridge, the.engine_answered),
         streams=isinstance(request, ASGIRequest),
     )  # fmt: skip
-    return _given_back(await the.answer(asked), asked.method)
+    return await _given_back(await the.answer(asked), asked.method)
 
 
 def _body(request: HttpRequest) -> bytes | None:
@@ -66,18 +68,26 @@ def _body(request: HttpRequest) -> bytes | None:
     return body if len(body) <= MAX_BODY else None
 
 
-def _given_back(response: Response, method: str) -> HttpResponseBase:
+async def _given_back(response: Response, method: str) -> HttpResponseBase:
     body = response.body
     if isinstance(body, bytes):
         headers = {**response.headers, "content-length": str(len(body))}
         return HttpResponse(b"" if method == "HEAD" else body, status=response.status, headers=headers)
-    return StreamingHttpResponse(_parts(body), status=response.status, headers=response.headers)
+    if method == "HEAD":
+        await body.aclose()
+        return HttpResponse(status=response.status, headers=response.headers)
+    await sync_to_async(let_go, thread_sensitive=True)()  # else each onlooker would keep a connection for an hour
+    return StreamingHttpResponse(_Parts(body), status=response.status, headers=response.headers)
 
 
-async def _parts(stream: Any) -> Any:
-    """The stream as Django wants it; closed when its reader has gone."""
-    try:
-        async for part in stream:
-            yield part
-    finally:
-        await stream.aclose()
+class _Parts:
+    """A stream as Django wants it, which closes it when its reader has gone, be that before it has begun."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._stream)
+
+    def close(self) -> None:
+        drive(self._stream.aclose())
