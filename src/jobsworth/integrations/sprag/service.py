@@ -26,7 +26,7 @@ from jobsworth.queue import Keep
 
 from .greenlets import Home, has_threads
 from .handling import Live, stored
-from .shown import ENDED, TARGET, owner, rejected, shown
+from .shown import ENDED, TARGET, owner, rejected, shown, stored_target
 from .telling import Telling, open_sockets
 
 INNER_WORKER = "JOBSWORTH_INNER_WORKER"  # "off": jobs run in `jobsworth worker` only
@@ -203,7 +203,7 @@ class QueueService(sprag.QueueService):
         try:
             if job_id:
                 self._home.aside(lambda: self._make_way(chosen))
-            job = self._home.aside(lambda: self._store(payload, chosen, label, {**(meta or {}), TARGET: target}))
+            job = self._home.aside(lambda: self._store(payload, chosen, label, meta or {}, target))
         except QueueFull:
             log_runtime_event("queue.job.enqueued", level="warning", accepted=False, **fields)
             return self.job_action_result(job=rejected(chosen, label, meta, target), accepted=False)
@@ -219,9 +219,9 @@ class QueueService(sprag.QueueService):
         ended = Where(ids=(job_id,), queue=self.name, task=self.name, states=tuple(FINAL))
         self.jobsworth.bridge.call(lambda engine: engine.delete(ended))
 
-    def _store(self, payload: Any, job_id: str, label: str, meta: dict[str, Any]) -> Job:
-        whose = owner(meta[TARGET]["session_id"])
-        self._stored.options(id=job_id, label=label, meta=meta, owner=whose).enqueue(payload)
+    def _store(self, payload: Any, job_id: str, label: str, meta: Mapping[str, Any], target: Mapping[str, Any]) -> Job:
+        kept, whose = {**meta, TARGET: stored_target(target)}, owner(target["session_id"])
+        self._stored.options(id=job_id, label=label, meta=kept, owner=whose).enqueue(payload)
         return self.jobsworth.bridge.call(lambda engine: find_one(engine, job_id))
 
     def pending_count(self) -> int:
