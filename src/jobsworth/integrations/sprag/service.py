@@ -67,11 +67,7 @@ class QueueService(sprag.QueueService):
         def given(option: str, value: Any, default: Any = None) -> Any:
             return getattr(type(self), option, default) if value is None else value
 
-        name = given("name", name)
-        if not isinstance(name, str):
-            raise BadOption(f"{type(self).__name__} has no name", hint='set `name = "..."` in the class')
-        if inspect.iscoroutinefunction(self.handle_item):
-            raise BadOption(f"queue {name!r}: handle_item is a coroutine function; write `def`, it has its own thread")
+        name = self._checked(given("name", name))
         limit, room = given("job_history_limit", job_history_limit), given("maxsize", maxsize, 0)
         super().__init__(
             name,
@@ -96,6 +92,13 @@ class QueueService(sprag.QueueService):
         self._following: Any = None
         self._live: dict[str, Live] = {}
         self._telling = Telling(self, self._home, self._live.__contains__)
+
+    def _checked(self, name: Any) -> str:
+        if not isinstance(name, str):
+            raise BadOption(f"{type(self).__name__} has no name", hint='set `name = "..."` in the class')
+        if inspect.iscoroutinefunction(self.handle_item):
+            raise BadOption(f"queue {name!r}: handle_item is a coroutine function; write `def`, it has its own thread")
+        return name
 
     # Its life.
     def on_start(self) -> None:
