@@ -56,6 +56,7 @@ def demo(base: type[Any], **options: Any) -> tuple[Any, Answers]:  # noqa: C901 
 
     class Demo(base):
         go_on = False
+        begun = ""
 
         def __init__(self) -> None:
             super().__init__("demo", worker_count=1, maxsize=10, initial_state={"seen": 0}, **options)
@@ -96,11 +97,13 @@ def demo(base: type[Any], **options: Any) -> tuple[Any, Answers]:  # noqa: C901 
 
         def waits(self) -> Any:
             self.report_progress(percent=50, message="waiting")
+            self.begun = "waits"
             turning(self.cancel_requested)
             turning(lambda: self.go_on)
             self.check_cancelled(message="Told to stop.")
 
         def ignores(self) -> Any:
+            self.begun = "ignores"
             turning(self.cancel_requested)
             turning(lambda: self.go_on)
             return "too late"
@@ -135,7 +138,7 @@ def run(base: type[Any], **options: Any) -> tuple[Answers, int]:
         queue.start()
         try:
             for name in ("ignores", "waits"):
-                turning(lambda name=name: queue.get_job(name)["status"] == "running")
+                turning(lambda name=name: queue.begun == name)
                 queue.go_on = False
                 say("cancel running", without_pending(queue.request_cancel(name)))
                 queue.go_on = True

@@ -335,6 +335,16 @@ def test_browsers_are_told_of_every_change_and_only_those_that_it_concerns(make:
         assert target == nobody | (whose if data["job_id"] == done else {"session_id": "bob"})
 
 
+def test_a_sockets_number_means_nothing_in_another_process(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = make(lambda *_: None, start=False)
+    job_id = enqueued(queue, client_id="sprag-socket-1", session_id="ada")
+    assert queue.get_job(job_id)["target"]["client_id"] == "sprag-socket-1"
+    monkeypatch.setattr("jobsworth.integrations.sprag.shown.PROCESS", "another")
+    target = queue.get_job(job_id)["target"]
+    assert target["client_id"] != "sprag-socket-1"
+    assert target["session_id"] == "ada"
+
+
 def test_a_page_that_learns_the_id_late_is_told_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     queue = make(lambda *_: None)

@@ -4,12 +4,14 @@ import base64
 import io
 import os
 import secrets
+import tempfile
 import time
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-FOLDER = Path(os.environ.get("PICTURES_FOLDER", "pictures")).resolve()
+# Outside the project: `sprag dev` builds it anew when a picture in it changes.
+FOLDER = Path(os.environ.get("PICTURES_FOLDER") or Path(tempfile.gettempdir()) / "smaller-pictures").resolve()
 PACE = float(os.environ.get("PICTURES_PACE", "1"))  # seconds that a step takes at least, so that there is much to see
 LARGEST = 20_000_000  # bytes of a file that is sent
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")

@@ -10,7 +10,7 @@ from jobsworth.outcome import Failed, Lost, Released, Succeeded
 
 from .door import BROKEN, LEASE, Door, Hall, new_job
 
-HALF = Progress(current=1, total=2, percent=50.0, message="half 🦀")
+HALF = Progress(current=1, total=2, percent=50.0, message="half 🦀", result='{"half":"🦀"}')
 
 
 class Leases(Hall):

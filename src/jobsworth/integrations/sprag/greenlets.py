@@ -6,6 +6,7 @@ thread it is asked in. There it is asked in one thread only, with a hub that alw
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import ContextVar
@@ -91,17 +92,24 @@ class _OneThread:
     """In the place of a pool: a thread with a hub, in which all work is greenlets."""
 
     def __init__(self) -> None:
-        hubs: list[Any] = []
-        ThreadPool(1).spawn(self._turn, hubs)
-        while not hubs:
+        begun: list[tuple[Any, Event]] = []
+        self._turning = ThreadPool(1).spawn(self._turn, begun)
+        while not begun:
             gevent.sleep(0.001)
-        self._hub = hubs[0]
+        self._hub, self._over = begun[0]
+        atexit.register(self._end)
 
     @staticmethod
-    def _turn(hubs: list[Any]) -> None:
-        hubs.append(gevent.get_hub())
-        while True:
-            gevent.sleep(TURN)  # or gevent would say that this blocks for ever
+    def _turn(begun: list[tuple[Any, Event]]) -> None:
+        over = Event()
+        begun.append((gevent.get_hub(), over))
+        while not over.wait(TURN):  # not for ever, or gevent would say that nothing can end this
+            pass
+
+    def _end(self) -> None:
+        """A hub that still turns when Python ends takes the process down with it."""
+        self._hub.loop.run_callback_threadsafe(self._over.set)
+        self._turning.get(timeout=5)
 
     def apply(self, work: Callable[..., None], args: tuple[Any, ...]) -> None:
         ended, here = Event(), gevent.get_hub()

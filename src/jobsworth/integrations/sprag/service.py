@@ -26,7 +26,7 @@ from jobsworth.queue import Keep
 
 from .greenlets import Home, has_threads
 from .handling import Live, stored
-from .shown import ENDED, TARGET, owner, rejected, shown
+from .shown import ENDED, TARGET, owner, rejected, shown, stored_target
 from .telling import Telling, open_sockets
 
 INNER_WORKER = "JOBSWORTH_INNER_WORKER"  # "off": jobs run in `jobsworth worker` only
@@ -67,11 +67,7 @@ class QueueService(sprag.QueueService):
         def given(option: str, value: Any, default: Any = None) -> Any:
             return getattr(type(self), option, default) if value is None else value
 
-        name = given("name", name)
-        if not isinstance(name, str):
-            raise BadOption(f"{type(self).__name__} has no name", hint='set `name = "..."` in the class')
-        if inspect.iscoroutinefunction(self.handle_item):
-            raise BadOption(f"queue {name!r}: handle_item is a coroutine function; write `def`, it has its own thread")
+        name = self._checked(given("name", name))
         limit, room = given("job_history_limit", job_history_limit), given("maxsize", maxsize, 0)
         super().__init__(
             name,
@@ -96,6 +92,13 @@ class QueueService(sprag.QueueService):
         self._following: Any = None
         self._live: dict[str, Live] = {}
         self._telling = Telling(self, self._home, self._live.__contains__)
+
+    def _checked(self, name: Any) -> str:
+        if not isinstance(name, str):
+            raise BadOption(f"{type(self).__name__} has no name", hint='set `name = "..."` in the class')
+        if inspect.iscoroutinefunction(self.handle_item):
+            raise BadOption(f"queue {name!r}: handle_item is a coroutine function; write `def`, it has its own thread")
+        return name
 
     # Its life.
     def on_start(self) -> None:
@@ -203,7 +206,7 @@ class QueueService(sprag.QueueService):
         try:
             if job_id:
                 self._home.aside(lambda: self._make_way(chosen))
-            job = self._home.aside(lambda: self._store(payload, chosen, label, {**(meta or {}), TARGET: target}))
+            job = self._home.aside(lambda: self._store(payload, chosen, label, meta or {}, target))
         except QueueFull:
             log_runtime_event("queue.job.enqueued", level="warning", accepted=False, **fields)
             return self.job_action_result(job=rejected(chosen, label, meta, target), accepted=False)
@@ -219,9 +222,9 @@ class QueueService(sprag.QueueService):
         ended = Where(ids=(job_id,), queue=self.name, task=self.name, states=tuple(FINAL))
         self.jobsworth.bridge.call(lambda engine: engine.delete(ended))
 
-    def _store(self, payload: Any, job_id: str, label: str, meta: dict[str, Any]) -> Job:
-        whose = owner(meta[TARGET]["session_id"])
-        self._stored.options(id=job_id, label=label, meta=meta, owner=whose).enqueue(payload)
+    def _store(self, payload: Any, job_id: str, label: str, meta: Mapping[str, Any], target: Mapping[str, Any]) -> Job:
+        kept, whose = {**meta, TARGET: stored_target(target)}, owner(target["session_id"])
+        self._stored.options(id=job_id, label=label, meta=kept, owner=whose).enqueue(payload)
         return self.jobsworth.bridge.call(lambda engine: find_one(engine, job_id))
 
     def pending_count(self) -> int:

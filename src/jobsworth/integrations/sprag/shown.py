@@ -10,18 +10,33 @@ from typing import Any
 from jobsworth.codec import decode
 from jobsworth.errors import ValueRefused
 from jobsworth.job import PENDING, Job, Progress, State
+from jobsworth.naming import new_id
 from jobsworth.snapshot import result_so_far
 
 TARGET = "sprag:target"  # in a job's meta: whose pages are told of it
 TARGETS = ("route", "session_id", "client_id", "topic")
+PROCESS = new_id()
 ENDED = frozenset({"completed", "failed", "cancelled"})
 HELD = frozenset({"running", "cancelling"})
+
+
+def stored_target(target: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of whose pages hear of a job. SPRAG numbers its sockets anew in each process."""
+    return {**target, "process": PROCESS}
+
+
+def _target(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for this process: another one's socket is nobody here, whoever has its number."""
+    target = {each: stored.get(each) for each in TARGETS}
+    if target["client_id"] is not None and stored.get("process") != PROCESS:
+        target["client_id"] = f"{target['client_id']} of {stored.get('process')}"
+    return target
 
 
 def shown(job: Job) -> dict[str, Any]:
     """A job's snapshot."""
     meta = _readable(job.meta) or {}
-    target = meta.pop(TARGET, None) or {}
+    target = _target(meta.pop(TARGET, None) or {})
     label = job.label or f"Job {job.id}"
     status = "queued" if job.state in PENDING else job.state.value
     error = None if job.failure is None or status in ("completed", "cancelled") else _error(job)
@@ -30,7 +45,7 @@ def shown(job: Job) -> dict[str, Any]:
         "progress": {"current": 0, "total": None, "percent": 0}, "result": result_so_far(job), "error": error,
         "cancel_requested": status == "cancelled" or (job.cancel_requested and status != "completed"),
         "created_at": job.created_at, "updated_at": job.updated_at, "meta": meta,
-        "target": {each: target.get(each) for each in TARGETS},
+        "target": target,
     }  # fmt: skip
     if job.progress is not None:
         told |= progress_of(job.progress, told["message"])

@@ -177,7 +177,7 @@ def test_the_program_is_told_of_jobs_that_a_worker_beside_it_runs(
 
 
 def test_the_example_makes_a_picture_smaller(serve: Serve, visitors: Callable[[Site], Visitor]) -> None:
-    site = serve(example, PICTURES_PACE="0.4")
+    site = serve(example, PICTURES_PACE="0.4", PICTURES_FOLDER="pictures")
     page, _ = connected(visitors(site), "/")
     message = page.get_by_role("status")
     page.set_input_files("[name=picture]", PICTURES / "rocket.jpg")
