@@ -20,13 +20,13 @@ from jobsworth.context import current_job, running_job
 from jobsworth.engine import Engine, Where
 from jobsworth.errors import BadOption, Cancelled, EngineError, NoCurrentJob, QueueFull, Snooze
 from jobsworth.handle import find_one
-from jobsworth.job import FINAL, HELD, PENDING, Job
+from jobsworth.job import FINAL, HELD, PENDING
 from jobsworth.naming import new_id
 from jobsworth.queue import Keep
 
 from .greenlets import Home, has_threads
 from .handling import Live, stored
-from .shown import ENDED, TARGET, owner, rejected, shown, stored_target
+from .shown import ENDED, TARGET, as_queued, owner, rejected, shown, stored_target
 from .telling import Telling, open_sockets
 
 INNER_WORKER = "JOBSWORTH_INNER_WORKER"  # "off": jobs run in `jobsworth worker` only
@@ -203,18 +203,18 @@ class QueueService(sprag.QueueService):
         label = (str(label or "").strip() or f"Job {chosen}")[:LONGEST_LABEL]
         target = {"route": route, "session_id": session_id, "client_id": client_id, "topic": topic}
         fields: dict[str, Any] = {"queue": self.name, "job_id": chosen, "label": label, **target}
+        self._home.within(lambda: self._telling.expect(chosen))
         try:
             if job_id:
                 self._home.aside(lambda: self._make_way(chosen))
-            job = self._home.aside(lambda: self._store(payload, chosen, label, meta or {}, target))
+            told = self._home.aside(lambda: self._store(payload, chosen, label, meta or {}, target))
+            if self.running:
+                self._home.within(lambda: self._telling.begin(told))
         except QueueFull:
             log_runtime_event("queue.job.enqueued", level="warning", accepted=False, **fields)
             return self.job_action_result(job=rejected(chosen, label, meta, target), accepted=False)
-        if job.task != self.name:
-            raise BadOption(f"job id {chosen!r} is taken: a job of {job.task!r} has it", hint="choose another job_id")
-        told = shown(job)
-        if self.running:
-            self._home.within(lambda: self._telling.begin(told))
+        finally:
+            self._home.within(lambda: self._telling.expect_no_more(chosen))
         log_runtime_event("queue.job.enqueued", accepted=True, **fields)
         return self.job_action_result(job=told, accepted=True)
 
@@ -222,10 +222,15 @@ class QueueService(sprag.QueueService):
         ended = Where(ids=(job_id,), queue=self.name, task=self.name, states=tuple(FINAL))
         self.jobsworth.bridge.call(lambda engine: engine.delete(ended))
 
-    def _store(self, payload: Any, job_id: str, label: str, meta: Mapping[str, Any], target: Mapping[str, Any]) -> Job:
+    def _store(
+        self, payload: Any, job_id: str, label: str, meta: Mapping[str, Any], target: Mapping[str, Any]
+    ) -> dict[str, Any]:
         kept, whose = {**meta, TARGET: stored_target(target)}, owner(target["session_id"])
-        self._stored.options(id=job_id, label=label, meta=kept, owner=whose).enqueue(payload)
-        return self.jobsworth.bridge.call(lambda engine: find_one(engine, job_id))
+        handle = self._stored.options(id=job_id, label=label, meta=kept, owner=whose).enqueue(payload)
+        job = self.jobsworth.bridge.call(lambda engine: find_one(engine, job_id))
+        if job.task != self.name:
+            raise BadOption(f"job id {job_id!r} is taken: a job of {job.task!r} has it", hint="choose another job_id")
+        return as_queued(job) if handle.created else shown(job)
 
     def pending_count(self) -> int:
         """How many wait, wherever they will run."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 from jobsworth.codec import decode
 from jobsworth.errors import ValueRefused
 from jobsworth.job import PENDING, Job, Progress, State
@@ -50,6 +52,15 @@ def shown(job: Job) -> dict[str, Any]:
     if job.progress is not None:
         told |= progress_of(job.progress, told["message"])
     return told | {"message": _message(job, label, error, told["message"])}
+
+
+def as_queued(job: Job) -> dict[str, Any]:
+    """A job as it was when it was stored, whatever it has become by now."""
+    return shown(
+        msgspec.structs.replace(
+            job, state=State.QUEUED, progress=None, result=None, failure=None, attempts=(), updated_at=job.created_at
+        )
+    )
 
 
 def rejected(job_id: str, label: str, meta: Mapping[str, Any] | None, target: Mapping[str, Any]) -> dict[str, Any]:

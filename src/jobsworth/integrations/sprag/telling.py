@@ -59,6 +59,9 @@ class Telling:
     def __init__(self, service: QueueService, home: Home, runs_here: Callable[[str], bool]) -> None:
         self._service, self._home, self._runs_here = service, home, runs_here
         self._told: OrderedDict[str, _Told] = OrderedDict()
+        self._early: dict[
+            str, list[dict[str, Any]]
+        ] = {}  # of jobs that are being stored: what is to be told after that
         self._following: Following | None = None
 
     def target(self, job_id: str) -> dict[str, Any] | None:
@@ -104,10 +107,21 @@ class Telling:
         if changed:
             self._service.set_state({"queue_size": self._service.pending_count()})
 
+    def expect(self, job_id: str) -> None:
+        """A job is about to be stored here: it may begin, and end, before we hear that it is."""
+        self._early.setdefault(job_id, [])
+
     def begin(self, job: dict[str, Any]) -> None:
-        """A job was stored here. What changes before the page has the answer with its id is told a second time."""
-        self.tell(job)
+        """It was stored. What changes before the page has the answer with its id is told a second time."""
+        early = self._early.pop(job["id"], [])
+        for each in (job, *early):
+            self.tell(each)
         self._service.spawn_later(KNOWN, self._tell_again, job["id"])
+
+    def expect_no_more(self, job_id: str) -> None:
+        """It was not stored; what was to be told is of another job with that id."""
+        for each in self._early.pop(job_id, []):
+            self.tell(each)
 
     def _tell_again(self, job_id: str) -> None:
         job = self._service.state["jobs"].get(job_id)
@@ -116,6 +130,9 @@ class Telling:
 
     def tell(self, job: dict[str, Any], *, again: bool = False) -> None:
         """Let those whom it concerns know how a job stands, unless they do. again: also if they might."""
+        if job["id"] in self._early:
+            self._early[job["id"]].append(job)
+            return
         said = hash(repr([job[each] for each in job if each not in ("updated_at", "target")]))
         before = self._told.get(job["id"])
         if before is not None and not again and said == before.said:
