@@ -208,8 +208,7 @@ class QueueService(sprag.QueueService):
             if job_id:
                 self._home.aside(lambda: self._make_way(chosen))
             told = self._home.aside(lambda: self._store(payload, chosen, label, meta or {}, target))
-            if self.running:
-                self._home.within(lambda: self._telling.begin(told))
+            self._home.within(lambda: self._telling.begin(told))
         except QueueFull:
             log_runtime_event("queue.job.enqueued", level="warning", accepted=False, **fields)
             return self.job_action_result(job=rejected(chosen, label, meta, target), accepted=False)

@@ -116,7 +116,8 @@ class Telling:
         early = self._early.pop(job["id"], [])
         for each in (job, *early):
             self.tell(each)
-        self._service.spawn_later(KNOWN, self._tell_again, job["id"])
+        if self._service.running:
+            self._service.spawn_later(KNOWN, self._tell_again, job["id"])
 
     def expect_no_more(self, job_id: str) -> None:
         """It was not stored; what was to be told is of another job with that id."""
