@@ -88,7 +88,7 @@ def test_the_status_snapshot_has_exactly_the_documented_shape(jobs: Jobsworth) -
         return {"n": n}
 
     with jobs.worker(lease=5):
-        handle = task.options(label="L", tags=["a"], meta={"k": [1]}, owner="user:7").enqueue(5)
+        handle = task.options(label="L", tags=["a"], meta={"k": [1], "_secret": 2}, owner="user:7").enqueue(5)
         until(lambda: handle.refresh().job.attempt == 2 and handle.job.state is State.RUNNING and handle.progress)
         running = handle.status()
         go.set()

@@ -71,11 +71,17 @@ def job_part(job: Job) -> dict[str, Any]:
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
         "attempts": [_attempt(each) for each in job.attempts],
-        "meta": _readable(job.meta) or {},
+        "meta": _open_part(_readable(job.meta)),
         "tags": list(job.tags),
         "owner": job.owner,
         "version": job.version,
     }
+
+
+def _open_part(meta: Any) -> dict[str, Any]:
+    """What may be shown to whoever may look at the job: names with an underscore in front are the program's own."""
+    given = meta if isinstance(meta, dict) else {}
+    return {name: value for name, value in given.items() if not name.startswith("_")}
 
 
 def result_so_far(job: Job) -> Any:

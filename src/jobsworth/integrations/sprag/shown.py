@@ -15,7 +15,7 @@ from jobsworth.job import PENDING, Job, Progress, State
 from jobsworth.naming import new_id
 from jobsworth.snapshot import result_so_far
 
-TARGET = "sprag:target"  # in a job's meta: whose pages are told of it
+TARGET = "_sprag"  # in a job's meta: whose pages are told of it; with a session's id, which nobody else may learn
 TARGETS = ("route", "session_id", "client_id", "topic")
 PROCESS = new_id()
 ENDED = frozenset({"completed", "failed", "cancelled"})
