@@ -65,6 +65,17 @@ def test_an_end_is_never_missed(jobs: Jobsworth) -> None:
     assert ended(seen) == {handle.id for handle in handles}
 
 
+def test_however_many_end_between_two_looks_each_is_told(jobs: Jobsworth, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "AT_MOST", 3)
+    with Following(jobs.bridge, ["mine"]) as follower:
+        assert follower.changes(within=0) == []
+        handles = [enqueue(jobs) for _ in range(10)]
+        with jobs.worker():
+            for handle in handles:
+                handle.wait(10)
+        assert ended(states(follower.changes(within=5))) == {handle.id for handle in handles}
+
+
 def ended(seen: Seen) -> set[str]:
     return {job_id for job_id, state in seen if state is State.COMPLETED}
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 0.2  # seconds between two looks
 POLL = 1.0  # seconds between looks when nothing rings
-AT_MOST = 500  # jobs of each queue that run, wait (the newest) or have just ended
+AT_MOST = 500  # waiting jobs of each queue, the newest; of the others that wait only their beginning is told
 JUST_ENDED = 60.0  # seconds for which an ended job is told to whoever begins to follow
 MARGIN = 5.0  # seconds: an ending is stamped before it can be seen
 
@@ -90,8 +90,8 @@ class Following:
             # Those that wait first: one that begins meanwhile is then read as running.
             for where in (
                 Where(queue=queue, states=tuple(PENDING), limit=AT_MOST),
-                Where(queue=queue, states=tuple(HELD), limit=AT_MOST),
-                Where(queue=queue, states=tuple(FINAL), finished_within=lately, limit=AT_MOST),
+                Where(queue=queue, states=tuple(HELD), limit=None),
+                Where(queue=queue, states=tuple(FINAL), finished_within=lately, limit=None),
             ):
                 found.update((job.id, job) for job in await engine.find(where))
         return list(found.values())
