@@ -2,8 +2,9 @@
 # scripts/test.sh PYTHON [ARGUMENTS]: all tests in two passes; ARGUMENTS are pytest's.
 #
 # First what bears others beside it, in one process more than there are cores, for many tests wait (-n0: in one); then
-# what has to be alone on the machine. Each pass has its closing line. Fails if either fails, or if neither found a test;
-# the second is left out where the first was told to stop at a failure, or was interrupted.
+# what has to be alone on the machine. Each
+# pass has its closing line. Fails if either fails, or if neither found a test; the second is left out where the first
+# was told to stop at a failure, or was interrupted.
 
 set -u
 cd "$(dirname "$0")/.."
