@@ -1,8 +1,7 @@
 #!/bin/sh
 # scripts/test.sh PYTHON [ARGUMENTS]: all tests in two passes; ARGUMENTS are pytest's.
 #
-# First what bears others beside it, in one process more than there are cores, for many tests wait (-n0: in one); then
-# what has to be alone on the machine. Each
+# First what bears others beside it, in several processes (-n0: in one); then what has to be alone on the machine. Each
 # pass has its closing line. Fails if either fails, or if neither found a test; the second is left out where the first
 # was told to stop at a failure, or was interrupted.
 
@@ -16,7 +15,7 @@ none=5          # pytest: no tests were collected
 unset PYTHONDONTWRITEBYTECODE
 "$python" -m compileall -q src tests examples bench
 
-"$python" -m pytest --pass=beside -n "$("$python" -c 'import os; print((os.cpu_count() or 1) + 1)')" "$@"
+"$python" -m pytest --pass=beside -n auto "$@"
 first=$?
 case $first in 0 | 1 | $none) ;; *) exit $first ;; esac
 "$python" -m pytest --pass=alone "$@"
