@@ -94,7 +94,7 @@ def test_head_tells_what_get_would(house: House) -> None:
     "query",
     [
         "state=queued&state=failed&limit=7", "limit=1&count=true", "state=nonsense", "limit=0", "surprise=1",
-        "limit=1&limit=2", "owner=user%3A7&q=%C3%A4%20%26", "q=", "q=null", "finished_within=1.5",
+        "limit=1&limit=2", "owner=user%3A7&q=%C3%A4%20%26", "q=", "q=null", "finished_within=3600.5",
     ],
 )  # fmt: skip
 def test_a_query_arrives(house: House, query: str) -> None:
