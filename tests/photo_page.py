@@ -6,9 +6,7 @@ import asyncio
 import importlib
 import os
 import re
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from undertaker import dies_with_us
+from programs import Program, ending
 from waiting import until
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
@@ -84,49 +82,25 @@ class Person:
         return answer.json()["job"] if answer.status_code == 200 else answer.status_code
 
 
-class Served:
-    """`python web.py` on a free port. `said` grows as it speaks."""
+class Served(Program):
+    """`python web.py` on a free port."""
 
     def __init__(self, folder: Path, pace: float = 0.0) -> None:
         environment = {
             **os.environ, "JOBSWORTH_URL": f"sqlite:///{folder / 'jobs.db'}", "PHOTOS_FOLDER": str(folder / "sent"),
-            "PHOTOS_PACE": str(pace), "PORT": "0", "PYTHONUNBUFFERED": "1",
+            "PHOTOS_PACE": str(pace), "PORT": "0",
         }  # fmt: skip
         environment.pop("PHOTOS_HOSTS", None)
-        self.process = subprocess.Popen(
-            [sys.executable, str(PHOTOS / "web.py")], cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        dies_with_us(self.process.pid)
-        self.said = ""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said += line
+        super().__init__([sys.executable, str(PHOTOS / "web.py")], folder, environment)
 
     @property
     def url(self) -> str:
         """Where it listens, as soon as it says so."""
         return until(lambda: re.search(r"running on (http://127\.0\.0\.1:\d+)", self.said), 30, self.said)[1]
 
-    def ends(self, within: float = 30) -> int:
-        code = self.process.wait(within)
-        self._reader.join(10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
-
 
 @contextmanager
 def served(folder: Path, pace: float = 0.0) -> Iterator[Served]:
     """The page as a process, ended whatever happens."""
-    page = Served(folder, pace)
-    try:
+    with ending(Served(folder, pace)) as page:
         yield page
-    finally:
-        if page.process.poll() is None:
-            page.process.kill()
-            page.ends()

@@ -9,11 +9,14 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
 from undertaker import dies_with_us
 from waiting import until
+
+P = TypeVar("P", bound="Program")
 
 
 class Program:
@@ -62,10 +65,16 @@ class Program:
 
 
 @contextmanager
-def running(command: Sequence[str], folder: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Program]:
+def ending(program: P) -> Iterator[P]:
     """The program, ended whatever happens."""
-    program = Program(command, folder, environment)
     try:
         yield program
     finally:
         program.ends(None if program.process.poll() is not None else signal.SIGKILL)
+
+
+@contextmanager
+def running(command: Sequence[str], folder: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Program]:
+    """A program, ended whatever happens."""
+    with ending(Program(command, folder, environment)) as program:
+        yield program
