@@ -202,6 +202,13 @@ class Turns(Hall):
         assert ids(door.turn([], *wants).claims) == ["b"]
         assert ids(door.turn([], *wants).claims) == ["a"]
 
+    def test_what_is_given_comes_want_by_want(self, door: Door) -> None:
+        """Also where two of them are for the same queue."""
+        self.crash(door, "old")
+        door.add(id="young")
+        wants = Want("mail", 1, ("send",), crashed=False), Want("mail", 1, ("send",))
+        assert ids(door.turn([], *wants).claims) == ["young", "old"]
+
     def test_one_crashed_job_at_most_is_given_per_want(self, door: Door) -> None:
         self.crash(door, "a", "b", "c")
         door.add(id="calm")

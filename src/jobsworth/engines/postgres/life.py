@@ -77,13 +77,12 @@ def turn(
         rows = ask(*_turning(settle, (claiming[0], ended, others, *claiming[1:-1]), test_now), binary=True).fetchall()
         written = set(rows[0][0] or ())
         rows = [row[1:] for row in rows]
-    # The claims of one want come in no particular order.
-    claims = sorted([claim(row[1:]) for row in rows[1:]], key=lambda each: (-each.priority, each.lease.row))
+    claims = _by_want([claim(row[1:]) for row in rows[1:]], want)
     took, next_due = time.monotonic() - began, rows[0][0]
     sights.lines.learn(begun, want, claims, took, lambda: _many_dead(ask))
     sights.due.learn(after, None if next_due == 0 else moment, took, lambda: _many_dead(ask))
     refused = [each.lease.job_id for place, each in enumerate(settle) if place not in written]
-    return Turn(_by_want(claims, want), refused, next_due)
+    return Turn(claims, refused, next_due)
 
 
 def _moment(ask: Ask, floor: Floor, test_now: float | None) -> float | None:
@@ -105,10 +104,18 @@ def _many_dead(ask: Ask) -> bool:
 
 
 def _by_want(claims: list[Claim], want: Sequence[Want]) -> list[Claim]:
-    if len(want) < 2:
-        return claims
-    order = {each.queue: place for place, each in enumerate(want)}
-    return sorted(claims, key=lambda each: order[each.queue])
+    """In order of (priority, age) within each want: they come want by want, but there in no particular order."""
+    ordered: list[Claim] = []
+    for each in want:
+        begin = end = len(ordered)
+        while end < len(claims) and end - begin < each.limit and _answers(claims[end], each):
+            end += 1
+        ordered += sorted(claims[begin:end], key=lambda claim: (-claim.priority, claim.lease.row or 0))
+    return ordered + claims[len(ordered) :]
+
+
+def _answers(claim: Claim, want: Want) -> bool:
+    return claim.queue == want.queue and claim.task in want.tasks and (want.crashed or not claim.crashes)
 
 
 def _endings(settle: Sequence[Settlement]) -> tuple[str | None, str | None]:
