@@ -156,6 +156,10 @@ def test_a_worker_beside_the_program_can_be_ended_while_python_ends(tmp_path: Pa
     program = f"""
 import atexit, threading
 from jobsworth import Jobsworth
+from jobsworth.worker import chores, office
+chores.EVERY = office.POLL = 0.02
+chores.Chores.prune = lambda self, prune=chores.Chores.prune: (pruned.set(), prune(self))[1]
+pruned = threading.Event()
 jobs = Jobsworth({f"sqlite:///{tmp_path / 'jobs.db'}"!r})
 runs = threading.Event()
 
@@ -168,7 +172,7 @@ worker = jobs.worker(grace=0)
 worker.__enter__()
 atexit.register(worker.__exit__, None, None, None)
 print(work.enqueue().id)
-assert runs.wait(20)
+assert runs.wait(20) and pruned.wait(20)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert "Traceback" not in done.stderr

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
 
 from jobsworth.bridge import drive
 from jobsworth.engine import Engine, QueueStatus, Where
@@ -49,7 +52,7 @@ class Chores:
         if self._doing is None and accepting and now >= self._next:
             self._next = now + EVERY * random.uniform(0.8, 1.2)  # noqa: S311
             if self._engine.blocking:
-                self._doing = asyncio.ensure_future(asyncio.to_thread(lambda: drive(self.do(now))))
+                self._doing = asyncio.wrap_future(_in_a_thread(self.do(now)))
             else:
                 self._doing = asyncio.ensure_future(self.do(now))
 
@@ -91,6 +94,20 @@ class Chores:
                 if now - self._reported.get((status.queue, task), -REPORT_EVERY) >= REPORT_EVERY:
                     self._reported[status.queue, task] = now
                     self._tell(Unroutable(status.queue, task, jobs))
+
+
+def _in_a_thread(work: Coroutine[Any, Any, None]) -> Future[None]:
+    """Drive it in a thread of its own: the loop's pool wants another to be ended, and while Python ends there is none."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(drive(work))
+        except BaseException as exc:  # noqa: BLE001 (raised in the loop, by who looks at the future)
+            done.set_exception(exc)
+
+    threading.Thread(target=run, name="jobsworth-chores", daemon=True).start()
+    return done
 
 
 def _not_kept(queue: Queue) -> Iterator[Where]:
