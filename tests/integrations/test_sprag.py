@@ -335,6 +335,24 @@ def test_browsers_are_told_of_every_change_and_only_those_that_it_concerns(make:
         assert target == nobody | (whose if data["job_id"] == done else {"session_id": "bob"})
 
 
+def test_a_job_that_ends_before_it_is_known_to_be_stored_is_told_of_from_its_beginning(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = make(lambda *_: None)
+    store, told = queue._store, []
+
+    def slow(payload: Any, job_id: str, *more: Any) -> Any:
+        stored = store(payload, job_id, *more)
+        queue.jobsworth.handle(job_id).wait(10)
+        return stored
+
+    monkeypatch.setattr(queue, "_store", slow)
+    queue.subscribe(lambda state, _: told.extend(job["status"] for job in state["jobs"].values()))
+    enqueued(queue)
+    turning(lambda: "completed" in told)
+    assert list(dict.fromkeys(told)) == ["queued", "running", "completed"]
+
+
 def test_a_sockets_number_means_nothing_in_another_process(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = make(lambda *_: None, start=False)
     job_id = enqueued(queue, client_id="sprag-socket-1", session_id="ada")

@@ -97,7 +97,7 @@ class Chores:
 
 
 def _in_a_thread(work: Coroutine[Any, Any, None]) -> Future[None]:
-    """Drive it in a thread of its own: the loop's pool wants another to be ended, and while Python ends there is none."""
+    """Drive it in a thread of its own. A loop's pool needs another to be ended, and while Python ends there is none."""
     done: Future[None] = Future()
 
     def run() -> None:
