@@ -12,7 +12,16 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Playwright,
+    Request,
+    sync_playwright,
+)
 
 from private_server import Missing, find
 
@@ -64,12 +73,15 @@ class Visitor:
         self.context: BrowserContext = browser.new_context(base_url=base_url, **options)
         self.context.set_default_timeout(PATIENCE)
         self.requests: list[str] = []
+        self.unanswered: set[Request] = set()
         self.wrong: list[str] = []
         self._expected: list[str] = []
         self.context.on("console", self._on_console)
         self.context.on("weberror", lambda error: self.wrong.append(f"not caught: {error.error}"))
         self.context.on("dialog", self._on_dialog)
-        self.context.on("request", lambda request: self._on_request(request.url))
+        self.context.on("request", self._on_request)
+        self.context.on("requestfinished", self._on_answer)
+        self.context.on("requestfailed", self._on_answer)
 
     def open(self, path: str) -> Page:
         """A new tab at this address."""
@@ -96,10 +108,15 @@ class Visitor:
         self.wrong.append(f"a dialog: {dialog.message}")
         dialog.dismiss()
 
-    def _on_request(self, url: str) -> None:
+    def _on_request(self, request: Request) -> None:
+        url = request.url
         self.requests.append(url)
+        self.unanswered.add(request)
         if urlsplit(url).hostname not in HOSTS:
             self.wrong.append(f"a request to another host: {url}")
+
+    def _on_answer(self, request: Request) -> None:
+        self.unanswered.discard(request)
 
 
 NewVisitor = Callable[..., Visitor]

@@ -133,6 +133,8 @@ def test_nobody_is_told_news_who_cannot_see_them(floor: Floor, operator: Operato
     page = operator.visit("#/jobs")
     page.evaluate(SEEN, True)
     expect(page.locator("[data-trust=paused]")).to_be_visible()
+    # What was asked before is still answered, and shown.
+    until(lambda: page.wait_for_timeout(20) or not operator.unanswered, 10, "all that was asked is answered")
     asked = len(operator.requests)
     floor.enqueue("send", "ada")
     page.evaluate("new Promise((done) => setTimeout(done, 2_000))")  # that nothing happens can only be waited for
