@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from .bridge import Bridge
@@ -40,10 +42,33 @@ class AtHome:
     """What has a home. A subclass that learns late where it is, or anew, overrides `home`."""
 
     _home: Home
+    _stay: Home | None = None
 
     def home(self) -> Home:
-        """Where the jobs live now. Asked again at every use."""
+        """Where the jobs live now, unless they stay elsewhere. Asked again at every use."""
         return self._home
+
+    @contextmanager
+    def staying(self, home: Home) -> Iterator[None]:
+        """Within the block the jobs live there, whatever `home` and `use` say meanwhile. Nothing at home is touched.
+
+        It is for the whole process, not for one thread. Raises BadOption (E105) if they stay elsewhere already.
+        """
+        if self._stay is not None:
+            raise BadOption(f"its jobs stay at {self._stay.engine.where} already", hint="leave that first")
+        self._stay = home
+        try:
+            yield
+        finally:
+            self._stay = None
+
+    @property
+    def away(self) -> bool:
+        """Whether the jobs stay elsewhere: see staying()."""
+        return self._stay is not None
+
+    def _now(self) -> Home:
+        return self._stay or self.home()
 
     def use(self, url: str) -> None:
         """Have the jobs live elsewhere. Before the first use or after close(): else raises BadOption (E105)."""
@@ -56,12 +81,12 @@ class AtHome:
 
     @property
     def url(self) -> str:
-        return self.home().url
+        return self._now().url
 
     @property
     def engine(self) -> Engine:
-        return self.home().engine
+        return self._now().engine
 
     @property
     def bridge(self) -> Bridge:
-        return self.home().bridge
+        return self._now().bridge

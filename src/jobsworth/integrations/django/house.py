@@ -79,7 +79,7 @@ class DjangoJobs(Jobsworth):
         alias = settings.given().database
         if transaction is not None or not in_transaction(alias):
             return super().store(tasks, jobs, transaction)
-        if not self._chosen and settings.is_djangos_own() and (raw := shared(alias)) is not None:
+        if not (self._chosen or self.away) and settings.is_djangos_own() and (raw := shared(alias)) is not None:
             return super().store(tasks, jobs, raw)
         if not settings.given().on_commit:
             return super().store(tasks, jobs)
@@ -97,7 +97,7 @@ class DjangoJobs(Jobsworth):
     def once_stored(self, call: Callable[[], None]) -> None:
         """Call when what was just enqueued here is there for workers: now, or once the open transaction commits."""
         given = settings.given()
-        waits = given.on_commit or (not self._chosen and settings.is_djangos_own())
+        waits = given.on_commit or (not (self._chosen or self.away) and settings.is_djangos_own())
         if waits and connections[given.database].in_atomic_block:
             transaction.on_commit(call, using=given.database)
         else:

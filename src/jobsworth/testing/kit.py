@@ -1,0 +1,110 @@
+"""What a test holds in every mode: the app whose jobs stay in an engine of the test's, and what was enqueued there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+from jobsworth.app import Jobsworth
+from jobsworth.bridge import Bridge
+from jobsworth.engine import Engine, Where
+from jobsworth.errors import BadOption
+from jobsworth.home import Home
+from jobsworth.job import Job
+from jobsworth.queue import QueueService
+from jobsworth.task import Task
+
+from .clock import HandClock, Span, seconds_of
+from .wanted import Wanted, bound, told
+
+
+class Kit:
+    """The app under test and the engine that it was handed. `jobs_fake` is one: it records, and runs nothing.
+
+    app: the Jobsworth.  engine: where its jobs live meanwhile.  clock: what that engine takes for the time.
+    """
+
+    def __init__(self, app: Jobsworth, engine: Engine, clock: HandClock) -> None:
+        if not engine.blocking:
+            raise BadOption(f"the testing kit takes blocking engines, and {engine!r} is none")
+        self.app = app
+        self.engine = engine
+        self.clock = clock
+        self.bridge = self._bridge()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.app!r}>"
+
+    def _bridge(self) -> Bridge:
+        return Bridge(self.engine)
+
+    @contextmanager
+    def staying(self) -> Iterator[Self]:
+        """Within the block the app's jobs live here."""
+        with self.app.staying(Home("", self.engine, self.bridge)):
+            self.bridge.open()  # the tables are there, also for who enqueues in a transaction
+            try:
+                yield self
+            finally:
+                self.bridge.close()
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Every job that is there, oldest first, whoever enqueued it and however it ended."""
+        return self.bridge.call(lambda engine: engine.find(Where(limit=None, newest_first=False)))
+
+    def enqueued(self, task: Task[..., Any] | QueueService, *args: Any, **kwargs: Any) -> list[Job]:
+        """The jobs of a task with these arguments, or with whichever if none are given; oldest first."""
+        of = task_of(task)
+        return self._matching(Wanted(of, bound(of, args, kwargs), None, None))
+
+    def assert_enqueued(
+        self,
+        task: Task[..., Any] | QueueService,
+        *args: Any,
+        queue: str | None = None,
+        delay: Span | None = None,
+        count: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Fail unless such a job was enqueued, and say what was.
+
+        The arguments are those of `enqueue`; defaults count, and unittest.mock.ANY fits everything. None at all: any.
+        queue: on this one.  delay: not before so long (60, "3h", a timedelta).  count: exactly so many.
+        Arguments of the handler's own that are named like these are given by position.
+        """
+        __tracebackhide__ = True
+        of = task_of(task)
+        wanted = Wanted(of, bound(of, args, kwargs), queue, None if delay is None else seconds_of(delay))
+        found = len(self._matching(wanted))
+        if found == 0 if count is None else found != count:
+            times = "" if count is None else f" {count} times; it was {found} times"
+            raise AssertionError(f"{wanted} was not enqueued{times}\n{self._told(wanted)}")
+
+    def refute_enqueued(
+        self, task: Task[..., Any] | QueueService, *args: Any, queue: str | None = None, **kwargs: Any
+    ) -> None:
+        """Fail if such a job was enqueued, and say which."""
+        __tracebackhide__ = True
+        of = task_of(task)
+        wanted = Wanted(of, bound(of, args, kwargs), queue, None)
+        if self._matching(wanted):
+            raise AssertionError(f"{wanted} was enqueued\n{self._told(wanted)}")
+
+    def _matching(self, wanted: Wanted) -> list[Job]:
+        return [job for job in self.jobs if job.task == wanted.task.name and not wanted.differences(job)]
+
+    def _told(self, wanted: Wanted) -> str:
+        jobs = self.jobs
+        mine = [job for job in jobs if job.task == wanted.task.name]
+        return told(wanted, mine, [job for job in jobs if job.task != wanted.task.name])
+
+
+def task_of(given: Task[..., Any] | QueueService) -> Task[..., Any]:
+    """The task meant. Raises BadOption (E105)."""
+    if isinstance(given, QueueService):
+        return given.task
+    if not isinstance(given, Task):
+        raise BadOption(f"this takes a task or a QueueService, not {given!r}", hint="the function under @jobs.task")
+    return given

@@ -1,0 +1,39 @@
+"""Which Jobsworth a test is about, where it does not say."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+from jobsworth.app import Jobsworth
+from jobsworth.errors import AppNotFound
+from jobsworth.locate import locate
+
+_HINT = 'say which: jobsworth_app = "module:name" in pytest\'s options, or a fixture `jobsworth_app` of your own'
+
+
+def app_of(spec: str, module: ModuleType | None) -> Jobsworth:
+    """The one that `spec` names, else the one in the test's module, else the only one in any module.
+
+    Raises AppNotFound (E102): a guess could leave jobs in a store that is not the test's.
+    """
+    if spec:
+        return locate(spec)
+    near = {} if module is None else dict(_in_module(module))
+    if len(near) == 1:
+        return next(iter(near.values()))
+    found = near or {name: app for each in list(sys.modules.values()) for name, app in _in_module(each)}
+    apps = list({id(app): app for app in found.values()}.values())
+    if len(apps) == 1:
+        return apps[0]
+    if not apps:
+        raise AppNotFound("no module that is imported by now holds a Jobsworth", hint=_HINT)
+    raise AppNotFound(f"there are {len(apps)} Jobsworths: {', '.join(sorted(found))}", hint=_HINT)
+
+
+def _in_module(module: ModuleType) -> Iterator[tuple[str, Jobsworth]]:
+    made = {id(app): app for app in Jobsworth.made}
+    for name, value in list(getattr(module, "__dict__", {}).items()):
+        if id(value) in made:  # no isinstance(): some modules hold what imports half the world when it is asked
+            yield f"{module.__name__}:{name}", made[id(value)]
