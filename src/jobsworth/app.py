@@ -15,6 +15,7 @@ from .dead import DeadLetters
 from .defer import Deferrals
 from .engine import Engine, QueueSettings, QueueStatus, Where, WorkerCard
 from .errors import BadOption, UnknownQueue, UnknownTask
+from .events import Listener
 from .handle import JobHandle, cancelling, find_one, status_of, where_from
 from .home import AtHome, Home
 from .job import Job, JobId, NewJob, State
@@ -53,6 +54,7 @@ class Jobsworth(AtHome):
     around:    a list to add to: what stands around every run of a handler. Each is called with the CurrentJob and gives
                a context manager, entered in the run's own thread, coroutine or child process; one that is asynchronous
                too is entered as such around coroutines.
+    listeners: a list to add to: what hears the events of this program's workers, beside their own listener.
 
     Nothing is opened before the first use. It may be used from any thread, from a running loop (the a-prefixed verbs)
     and after a fork.
@@ -74,6 +76,7 @@ class Jobsworth(AtHome):
         self.queues: dict[str, Queue] = {}
         self.tasks: dict[str, Task[..., Any]] = {}
         self.around: list[Around] = []
+        self.listeners: list[Listener] = []
         self.lifespan = Lifespan(self)  # FastAPI(lifespan=jobs.lifespan), and so on
         self._implied: set[str] = set()  # queues that exist only because a task named them
         self._deferrals = Deferrals()
@@ -350,6 +353,9 @@ class Jobsworth(AtHome):
     def dead_letters(self, queue: str | None = None) -> DeadLetters:
         """The jobs that were given up, of one queue or of all."""
         return DeadLetters(self.bridge, self.find_task, queue)
+
+    def prepare(self) -> None:
+        """Called before a worker of this program is made. For a subclass: to load what declares its tasks."""
 
     def worker(self, queues: str | Sequence[str] | Mapping[str, int] | None = None, **options: Any) -> Worker:
         """A worker for this program: `with jobs.worker(): ...`, `async with jobs.worker(): ...` or `.run()`.

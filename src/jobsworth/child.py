@@ -152,6 +152,7 @@ def main() -> None:
     child = Child(connection)
     try:
         app = locate(sys.argv[2])
+        app.prepare()
     except JobsworthError as exc:
         child.send(Ready(str(exc)))
         sys.exit(2)

@@ -289,11 +289,17 @@ class Ending(Exception):
 
 
 class RetryAfter(Ending):
-    """Try again in `seconds` (None: after the backoff). An attempt is used; with none left the job is given up."""
+    """Try again in `seconds` (None: after the backoff). An attempt is used; with none left the job is given up.
 
-    def __init__(self, seconds: float | None = None, exc: BaseException | None = None) -> None:
+    max_attempts: what counts as none left, instead of the job's own.
+    """
+
+    def __init__(
+        self, seconds: float | None = None, exc: BaseException | None = None, *, max_attempts: int | None = None
+    ) -> None:
         self.seconds = None if seconds is None else _wait("RetryAfter", seconds)
         self.exc = exc
+        self.max_attempts = max_attempts
         super().__init__("retry " + ("later" if seconds is None else f"in {seconds} s") + (f": {exc}" if exc else ""))
 
 

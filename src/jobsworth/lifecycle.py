@@ -15,7 +15,7 @@ from typing import assert_never
 
 import msgspec
 
-from .errors import MoveRefused
+from .errors import MoveRefused, TimedOut
 from .job import FINAL, HELD, Claim, Failure, Job, Lease, LogLine, NewJob, Progress, State
 from .outcome import Failed, Lost, Outcome, Released, Snoozed, Stopped, Succeeded
 from .retry import Retry
@@ -117,9 +117,12 @@ def settle(claim: Claim, outcome: Outcome, retry: Retry, draw: Callable[[], floa
 
 def _after_failure(claim: Claim, outcome: Failed, retry: Retry, draw: Callable[[], float]) -> Settlement:
     failure, errors = outcome.failure, claim.errors + 1
-    word = "timed_out" if failure.reason == "timeout" else "failed"
-    if outcome.final or errors >= claim.max_attempts:
-        if not outcome.final:
+    timed_out = failure.reason == "timeout"
+    word = "timed_out" if timed_out else "failed"
+    final = outcome.final or (timed_out and TimedOut in retry.give_up_on)
+    allowed = claim.max_attempts if outcome.max_attempts is None else outcome.max_attempts
+    if final or errors >= allowed:
+        if not final:
             failure = msgspec.structs.replace(failure, reason="exhausted")
         return Settlement(
             claim.lease, State.FAILED, word if outcome.charged else failure.reason, State.FAILED,

@@ -18,7 +18,8 @@ class Failed(msgspec.Struct, frozen=True, tag=True, gc=False):
     """The handler raised, or ran out of time.
 
     `final` means no further attempt whatever the budget; `delay` (seconds) overrides the backoff;
-    `charged` is False when the job never reached the user's code (arguments that no longer fit).
+    `charged` is False when the job never reached the user's code (arguments that no longer fit);
+    `max_attempts` counts instead of the job's own.
     """
 
     failure: Failure
@@ -26,6 +27,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True, gc=False):
     delay: float | None = None
     charged: bool = True
     progress: Progress | None = None
+    max_attempts: int | None = None
 
 
 class Snoozed(msgspec.Struct, frozen=True, tag=True, gc=False):

@@ -18,7 +18,8 @@ class Retry:
 
     max_attempts: runs at most, the first included.
     max_crashes:  how often the job may take its process down before it is given up; counted apart from errors.
-    retry_on:     exceptions that are tried again.  give_up_on: exceptions that are not, even if in retry_on.
+    retry_on:     exceptions that are tried again.  give_up_on: exceptions that are not, even if in retry_on; with
+                  TimedOut among them a run whose time ran out is not.
     """
 
     max_attempts: int = 5

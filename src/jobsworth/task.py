@@ -203,6 +203,7 @@ class Task(Generic[P, R_co]):
         self.name = checked(name, "task name")
         self.fn = fn
         self.queue = queue
+        self.anywhere = False  # True for a task whose jobs may be sent to any queue
         self.is_async = inspect.iscoroutinefunction(fn)
         self._outlet = outlet
         self._retry = retry
@@ -245,6 +246,10 @@ class Task(Generic[P, R_co]):
     def log_level(self) -> int:
         """The number of the level from which on what its handler logs is kept; journal.OFF for nothing."""
         return number_of(self.queue.log_level if self._log_level is None else self._log_level)
+
+    def runs_in(self, queue: str) -> bool:
+        """Whether a worker of that queue runs this task's jobs there."""
+        return self.anywhere or self.queue.name == queue
 
     @property
     def around(self) -> Sequence[Around]:

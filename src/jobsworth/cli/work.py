@@ -178,7 +178,7 @@ def _banner(app: Jobsworth, slots: dict[str, int], who: str, grace: float) -> No
 
 
 def _known(app: Jobsworth, slots: dict[str, int]) -> None:
-    served = sorted(task.name for task in app.tasks.values() if task.queue.name in slots)
+    served = sorted(task.name for task in app.tasks.values() if any(map(task.runs_in, slots)))
     names = ", ".join(served[:_NAMED]) + (", …" if len(served) > _NAMED else "")
     durability = app.bridge.call(lambda engine: engine.durability())
     say(f"engine   {name_of(app.engine)} · {clean(durability, 200)}")

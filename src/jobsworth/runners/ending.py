@@ -56,9 +56,9 @@ def ending_of(exc: BaseException, task: Task[..., Any], context: CurrentJob) -> 
         return stopped(why, context)
     progress = context.untold()
     match exc:
-        case RetryAfter(seconds=seconds):
+        case RetryAfter(seconds=seconds, max_attempts=allowed):
             failure = failure_of(exc.exc or exc.__cause__ or exc)
-            return Failed(failure, delay=seconds, progress=progress)
+            return Failed(failure, delay=seconds, progress=progress, max_attempts=allowed)
         case Snooze(seconds=seconds):
             return Snoozed(seconds, progress)
         case GiveUp(why=text):

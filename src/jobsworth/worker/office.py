@@ -63,7 +63,7 @@ class Office:
         self._queues = queues
         self._tasks = tasks
         self._names = {
-            queue: tuple(sorted(task.name for task in tasks.values() if task.queue.name == queue)) for queue in slots
+            queue: tuple(sorted(task.name for task in tasks.values() if task.runs_in(queue))) for queue in slots
         }
         self._lease = lease
         self._tell = tell

@@ -19,7 +19,7 @@ from jobsworth.completion import Completions
 from jobsworth.engine import WorkerCard
 from jobsworth.engines import from_url
 from jobsworth.errors import BadOption, ConfigurationError, EngineError
-from jobsworth.events import Listener, WorkerStarted, WorkerStopped, WorkerStopping
+from jobsworth.events import Event, Listener, WorkerStarted, WorkerStopped, WorkerStopping
 from jobsworth.log import harmless, read_aloud
 from jobsworth.naming import checked, new_id
 from jobsworth.queue import QueueService
@@ -71,6 +71,7 @@ class Worker:
             raise BadOption(f"lease must be between 1 second and a day, not {lease!r}")
         if grace < 0:
             raise BadOption(f"grace must be at least 0 seconds, not {grace!r}")
+        app.prepare()
         self.app = app
         self.slots = slots_from(app, queues)
         self._name = checked(name, "worker name") if name else None
@@ -78,7 +79,7 @@ class Worker:
         self._lease = lease
         self._grace = grace
         self._spec = spec
-        self._tell = harmless(listener)
+        self._tell = harmless(_all(listener, app.listeners))
         self._captures = capture_logs
         self._stop: asyncio.Event | None = None
         self._thread: _WorkerThread | None = None
@@ -86,7 +87,7 @@ class Worker:
         self._check()
 
     def _check(self) -> None:
-        tasks = [task for task in self.app.tasks.values() if task.queue.name in self.slots]
+        tasks = [task for task in self.app.tasks.values() if any(map(task.runs_in, self.slots))]
         for task in tasks:
             letters = task.queue.dead_letter
             if letters and not isinstance(self.app.queues.get(letters), QueueService):
@@ -111,7 +112,7 @@ class Worker:
         self._stop = asyncio.Event()
         if os.getpid() != self._pid:  # forked since
             self._name_yourself()
-        tasks = [name for name, task in self.app.tasks.items() if task.queue.name in self.slots]
+        tasks = [name for name, task in self.app.tasks.items() if any(map(task.runs_in, self.slots))]
         card = WorkerCard(
             id=self.id, host=socket.gethostname()[:128], pid=os.getpid(), version=VERSION, queues=dict(self.slots),
             tasks=tuple(sorted(tasks)),
@@ -248,6 +249,19 @@ class _WorkerThread(threading.Thread):
         async with self._worker:
             self._ready.set()
             await self._worker.stopped()
+
+
+def _all(listener: Listener, others: Sequence[Listener]) -> Listener:
+    """What the worker tells: its own listener, and those of the program."""
+    if not others:
+        return listener
+    each_harmless = [harmless(each) for each in (listener, *others)]
+
+    def tell(event: Event) -> None:
+        for each in each_harmless:
+            each(event)
+
+    return tell
 
 
 def slots_from(app: Jobsworth, queues: str | Sequence[str] | Mapping[str, int] | None) -> dict[str, int]:
