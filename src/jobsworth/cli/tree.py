@@ -45,6 +45,7 @@ COMMANDS: tuple[tuple[str, str, Group], ...] = (
     ("move-engine", "move:move_engine", KEEPING),
     ("doctor", "upkeep:doctor", KEEPING),
     ("bench", "upkeep:bench", KEEPING),
+    ("celery-check", "jobsworth.integrations.celery.check:celery_check", KEEPING),
     ("version", "upkeep:version", KEEPING),
 )
 
@@ -53,7 +54,8 @@ def tree(*, whole: bool = False) -> App:
     """The command `jobsworth`. `whole`: with every command's module loaded, as its help needs it."""
     app = family("jobsworth", OVERVIEW, Group("Commands", show=False))  # only --help would be left in it
     for order, (name, place, group) in enumerate(COMMANDS):
-        app.command(f"{_HERE}.{place}", name=name, group=group, sort_key=order)
+        where = place if place.startswith("jobsworth.") else f"{_HERE}.{place}"  # an integration's own
+        app.command(where, name=name, group=group, sort_key=order)
         if whole:
             app[name]
     return app

@@ -1,0 +1,95 @@
+"""Which app is meant where none is named, and tasks that are declared for whichever it will be (`shared_task`)."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import request
+
+if TYPE_CHECKING:
+    from .app import Celery
+    from .task import Task
+
+Declare = Callable[["Celery"], "Task"]
+_lock = threading.RLock()
+_apps: weakref.WeakSet[Celery] = weakref.WeakSet()
+_shared: list[Declare] = []
+_meant: list[Celery] = []  # the one that is meant, last. A list: a module's attribute is where others look for an app
+
+
+def joined(made: Celery, *, current: bool) -> None:
+    """An app was made: it gets every shared task that is declared already, and those to come."""
+    with _lock:
+        _apps.add(made)
+        if current:
+            _meant[:] = [made]
+        declared = list(_shared)
+    for declare in declared:
+        declare(made)
+
+
+def become(made: Celery) -> None:
+    """This one is meant from now on."""
+    _meant[:] = [made]
+
+
+def app() -> Celery:
+    """The app that is meant: the one that was made last, unless it said no; one of its own if there is none."""
+    if not _meant:
+        from .app import Celery
+
+        Celery("default")
+    return _meant[-1]
+
+
+def share(declare: Declare) -> None:
+    """Declare a task in every app, those to come included."""
+    with _lock:
+        _shared.append(declare)
+        known = list(_apps)
+    for each in known:
+        declare(each)
+
+
+class Proxy:
+    """Stands for what is asked for anew each time."""
+
+    __slots__ = ("_find",)
+    _find: Callable[[], Any]
+
+    def __init__(self, find: Callable[[], Any]) -> None:
+        object.__setattr__(self, "_find", find)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._find(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._find(), name, value)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._find()(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return repr(self._find())
+
+    def __bool__(self) -> bool:
+        return self._find() is not None
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._find() == (other._find() if isinstance(other, Proxy) else other))
+
+    def __hash__(self) -> int:
+        return hash(self._find())
+
+
+def task() -> Task | None:
+    """The task that runs here."""
+    found = request.running()
+    return found[0] if found else None
+
+
+current_app: Any = Proxy(app)
+current_task: Any = Proxy(task)

@@ -1,0 +1,126 @@
+"""Celery's exceptions, and the two of our own: what a caller gets for a failed task, and what is not supported."""
+
+from __future__ import annotations
+
+import builtins
+from datetime import datetime
+from typing import Any
+
+from jobsworth.errors import BadOption
+
+
+class DiffersFromCelery(UserWarning):
+    """A setting, option or call that has another effect here than in Celery; the text says which."""
+
+
+class NotSupported(BadOption, NotImplementedError):
+    """Something of Celery's that is not there, and what to do instead."""
+
+
+class CeleryError(Exception):
+    """The root of what Celery raises."""
+
+
+class ImproperlyConfigured(CeleryError):
+    """The settings make no sense."""
+
+
+class NotRegistered(KeyError, CeleryError):
+    """There is no task of that name."""
+
+    def __str__(self) -> str:
+        return f"there is no task {self.args[0]!r} here: is its module imported?" if self.args else ""
+
+
+class TaskError(CeleryError):
+    """Something about one task."""
+
+
+class TimeoutError(CeleryError, builtins.TimeoutError):  # noqa: A001 (Celery's name for it)
+    """The task had not ended when the wait did. It goes on."""
+
+
+class TaskPredicate(CeleryError):
+    """What a task raises to say how its run ends."""
+
+
+class Retry(TaskPredicate):
+    """Raised by `Task.retry`: run again in `when` seconds (or at that moment)."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        exc: BaseException | None = None,
+        when: float | datetime | None = None,
+        is_eager: bool = False,
+        max_retries: int | None = None,
+    ) -> None:
+        self.message = message
+        self.exc = exc
+        self.excs = repr(exc) if exc is not None else None
+        self.when = when
+        self.is_eager = is_eager
+        self.max_retries = max_retries  # that this very retry was allowed by; None for no bound
+        super().__init__(message, exc, when)
+
+    def humanize(self) -> str:
+        if isinstance(self.when, (int, float)):
+            return f"in {self.when:g}s"
+        return f"at {self.when}"
+
+    def __str__(self) -> str:
+        if self.message:
+            return self.message
+        return f"Retry {self.humanize()}" + (f": {self.excs}" if self.excs else "")
+
+
+class Ignore(TaskPredicate):
+    """Write nothing more of this run. A run must end somehow here: see docs/celery.md."""
+
+
+class Reject(TaskPredicate):
+    """Do not run it: back to its queue with `requeue`, else given up."""
+
+    def __init__(self, reason: object = None, requeue: bool = False) -> None:
+        self.reason = reason
+        self.requeue = requeue
+        super().__init__(reason, requeue)
+
+
+class MaxRetriesExceededError(TaskError):
+    """`retry` was called more often than the task allows."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.task_args = kwargs.pop("task_args", ())
+        self.task_kwargs = kwargs.pop("task_kwargs", {})
+        super().__init__(*args)
+
+
+class SoftTimeLimitExceeded(Exception):
+    """The soft time limit is over: the task may still tidy up."""
+
+
+class TimeLimitExceeded(Exception):
+    """The time limit is over, and the run was ended."""
+
+
+class WorkerLostError(Exception):
+    """The process that ran the task died, more often than a job may lose one."""
+
+
+class TaskRevokedError(CeleryError):
+    """The task was revoked, or was not started in time."""
+
+
+class TaskFailed(CeleryError):
+    """A task failed with an exception that it does not declare (`throws`, `autoretry_for`), told as text.
+
+    Nothing is made from a class name that was stored. type: "module.Class".  text: its message.
+    traceback: the text of it, if there is one.
+    """
+
+    def __init__(self, type: str, text: str, traceback: str | None = None) -> None:  # noqa: A002 (what it is)
+        self.type = type
+        self.text = text
+        self.traceback = traceback
+        super().__init__(f"{type}: {text}" if text else type)

@@ -1,0 +1,221 @@
+"""The Jobsworth behind a Celery app: its queues, and each task as a worker knows it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import types
+import typing
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from jobsworth.app import Jobsworth
+from jobsworth.codec import decode
+from jobsworth.errors import TimedOut
+from jobsworth.events import AttemptEnded, Event, WorkerStarted, WorkerStopped, WorkerStopping
+from jobsworth.job import Job, State
+from jobsworth.queue import Isolation, Keep, Queue
+from jobsworth.retry import Retry
+from jobsworth.task import Task as JobsworthTask
+from jobsworth.worker.spec import spec_of
+
+from . import run, signals
+from .exceptions import MaxRetriesExceededError
+from .result import exception_of
+
+if TYPE_CHECKING:
+    from jobsworth.worker import Worker
+
+    from .app import Celery
+    from .task import Task
+
+UNBOUNDED = 2**31 - 1  # attempts of a task whose max_retries is None
+IN_PROCESSES = ("prefork", "processes")
+_JSON = (int, float, str, bool, list, dict, tuple, type(None), Any, object)
+
+
+class CeleryJobs(Jobsworth):
+    """Where a Celery app's jobs live. Its workers send the app's signals."""
+
+    def __init__(self, celery: Celery, url: str) -> None:
+        super().__init__(url)
+        self.celery = celery
+        self.listeners.append(self._hear)
+
+    def declare(self, task: Task) -> Handled:
+        """A task of the app as one of the house's."""
+        made = Handled(task, self._queue_for(task.home_queue))
+        self._register(made)
+        return made
+
+    def _queue_for(self, queue: str | Queue) -> Queue:
+        if isinstance(queue, str) and queue not in self.queues:
+            self.add(CeleryQueue(self.celery, queue))
+        return super()._queue_for(queue)
+
+    def settle_in(self) -> None:
+        """The app's settings have changed: its queues and tasks follow them."""
+        for name in self.celery.queue_names():
+            self._queue_for(name)
+        for task in self.tasks.values():
+            if isinstance(task, Handled):
+                task.queue = self._queue_for(task.celery.home_queue)
+                task.isolation = _isolation(task.celery)
+        for queue in self.queues.values():
+            if isinstance(queue, CeleryQueue):
+                queue.heed()
+        used = {task.queue.name for task in self.tasks.values()} | set(self.celery.queue_names())
+        for name in [name for name, queue in self.queues.items() if isinstance(queue, CeleryQueue)]:
+            if name not in used:
+                del self.queues[name]
+
+    def prepare(self) -> None:
+        """Import what the settings `imports` and `include` name."""
+        self.celery.import_modules()
+
+    def worker(self, queues: Any = None, **options: Any) -> Worker:
+        """See Jobsworth.worker. Child processes find the app where this process has it."""
+        return super().worker(queues, **{"spec": spec_of(self.celery), **options})
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case WorkerStarted(worker=name):
+                signals.worker_init.send(sender=name)
+                signals.worker_ready.send(sender=name)
+            case WorkerStopping(worker=name):
+                signals.worker_shutting_down.send(sender=name, sig="SIGTERM", how="Warm", exitcode=0)
+            case WorkerStopped(worker=name):
+                signals.worker_shutdown.send(sender=name)
+            case AttemptEnded(claim=claim, settlement=settlement) if settlement.target is State.CANCELLED:
+                task = self.tasks.get(claim.task)
+                if isinstance(task, Handled):
+                    args, kwargs = arguments_of(task, claim.args)
+                    request = run.described(task.celery, claim, args, kwargs)
+                    signals.task_revoked.send(
+                        sender=task.celery, request=request, terminated=settlement.outcome == "cancelled", signum=None,
+                        expired=settlement.outcome == "expired",
+                    )  # fmt: skip
+            case _:
+                return
+
+
+class CeleryQueue(Queue):
+    """A queue of a Celery app. A job that is given up is told to its task's on_dead_letter."""
+
+    grace = 0.0  # seconds: in Celery the time limit is the end
+
+    def __init__(self, celery: Celery, name: str) -> None:
+        self._celery = celery
+        super().__init__(name)
+        self.heed()
+
+    def heed(self) -> None:
+        """Its size and how long it keeps results, as the settings say."""
+        conf = self._celery.conf
+        solo = conf.worker_pool == "solo"
+        self.worker_count = 1 if solo else int(conf.worker_concurrency or os.cpu_count() or 1)
+        seconds = conf.result_expires
+        seconds = seconds.total_seconds() if hasattr(seconds, "total_seconds") else seconds
+        self.keep = Keep(age=float(seconds)) if seconds else Keep()
+        self.check()
+
+    def on_exhausted(self, job: Job, error: str) -> None:
+        """Tell the task's own hook, in the words of Celery."""
+        task = self._celery.jobs.tasks.get(job.task)
+        if not isinstance(task, Handled):
+            return
+        args, kwargs = arguments_of(task, job.args)
+        why: BaseException = exception_of(job, task.celery)
+        if job.failure is not None and job.failure.reason == "exhausted":
+            cause, text = why, f"{task.name}[{job.id}] has no retries left: {error}"
+            why = MaxRetriesExceededError(text, task_args=args, task_kwargs=kwargs)
+            why.__cause__ = cause
+        einfo = run.ExceptionInfo(why, job.failure.traceback if job.failure else None)
+        task.celery.on_dead_letter(why, job.id, args, kwargs, einfo)
+
+
+class Handled(JobsworthTask[..., Any]):
+    """A Celery task as the house knows it: limits and retries are asked of the task when they are needed."""
+
+    def __init__(self, celery: Task, queue: Queue) -> None:
+        self.celery = celery
+        super().__init__(
+            handler_of(celery), name=celery.name, queue=queue, outlet=celery.app.jobs, isolation=_isolation(celery)
+        )
+        self.anywhere = True  # a task may be sent to any queue
+
+    @property
+    def retry(self) -> Retry:
+        """Only what the task itself asks for is tried again, and nothing whose time was over."""
+        return Retry(max_attempts=self.max_attempts, retry_on=(), give_up_on=(TimedOut,))
+
+    @property
+    def max_attempts(self) -> int:
+        bounds = [self.celery.max_retries, self.celery.retry_kwargs.get("max_retries", self.celery.max_retries)]
+        return UNBOUNDED if None in bounds else 1 + max(0, *(int(each) for each in bounds if each is not None))
+
+    @property
+    def timeout(self) -> float | None:
+        return self.celery.hard_limit
+
+
+def _isolation(task: Task) -> Isolation:
+    """Child processes where the settings name Celery's, or where a limit needs something that can be killed."""
+    if task.is_async:
+        return "loop"
+    pool = task.app.conf.worker_pool if task.app.conf.given("worker_pool") else None
+    limited = pool is None and (task.hard_limit or task.soft_limit)
+    return "process" if limited or pool in IN_PROCESSES else "thread"
+
+
+def handler_of(task: Task) -> Callable[..., Any]:
+    """What a worker calls. It has the task's parameters, of which only such types are kept as JSON does not know:
+    Celery checks no annotations, and its programs may not keep to theirs."""
+
+    async def in_loop(*args: Any, **kwargs: Any) -> Any:
+        return await run.acall(task, args, kwargs)
+
+    def in_thread(*args: Any, **kwargs: Any) -> Any:
+        return run.call(task, args, kwargs)
+
+    handle: Any = in_loop if task.is_async else in_thread
+    handle.__name__, handle.__doc__, handle.__module__ = task.name.rpartition(".")[2], task.__doc__, task.__module__
+    handle.__signature__ = _plain(task.run)
+    made: Callable[..., Any] = handle
+    return made
+
+
+def _plain(fn: Callable[..., Any]) -> inspect.Signature:
+    found = inspect.signature(fn)
+    try:
+        hints = typing.get_type_hints(fn, include_extras=True)
+    except Exception:  # noqa: BLE001 (an annotation may run any code; one that cannot be read counts for nothing)
+        hints = {}
+
+    def kept(name: str) -> Any:
+        hint = hints.get(name, inspect.Parameter.empty)
+        return inspect.Parameter.empty if _json_only(hint) else hint
+
+    parameters = [each.replace(annotation=kept(each.name)) for each in found.parameters.values()]
+    return found.replace(parameters=parameters, return_annotation=kept("return"))
+
+
+def _json_only(hint: Any) -> bool:
+    if any(hint is each for each in _JSON) or hint is inspect.Parameter.empty:
+        return True
+    origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        return True
+    if origin in (list, dict, tuple, typing.Union, types.UnionType):
+        return all(_json_only(each) for each in typing.get_args(hint) if each is not ...)
+    return False
+
+
+def arguments_of(task: Handled, data: bytes) -> tuple[list[Any], dict[str, Any]]:
+    """A job's arguments, to be shown; as stored where they no longer fit the task."""
+    try:
+        args, kwargs = task.signature.unpack(data)
+    except Exception:  # noqa: BLE001 (it is told of because something is wrong with it)
+        stored = decode(data) if data else {}
+        return [], stored if isinstance(stored, dict) else {}
+    return list(args), kwargs

@@ -1,0 +1,67 @@
+"""From Celery's broker and backend URLs to the one URL of an engine."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from urllib.parse import urlsplit
+
+from jobsworth.engines import redacted
+from jobsworth.home import DEFAULT_URL
+
+from .exceptions import DiffersFromCelery, NotSupported
+from .settings import RESULTS
+
+_AS_ENGINE = {
+    "redis+socket": "unix", "sqla+sqlite": "sqlite", "db+sqlite": "sqlite", "sqla+postgresql": "postgresql",
+    "db+postgresql": "postgresql", "sqlalchemy+sqlite": "sqlite", "sqlalchemy+postgresql": "postgresql",
+}  # fmt: skip
+_ENGINES = ("redis", "rediss", "valkey", "valkeys", "unix", "sqlite", "postgresql", "postgres", "memory")
+_MEMORY = ("memory", "cache+memory", "cache")
+
+
+def engine_url(broker: str | None) -> str:
+    """Where the jobs live: the broker's URL, else $CELERY_BROKER_URL, $JOBSWORTH_URL or an SQLite file in this folder.
+
+    Raises NotSupported (E105) for brokers that are no engine.
+    """
+    given = broker or os.environ.get("CELERY_BROKER_URL") or os.environ.get("JOBSWORTH_URL") or DEFAULT_URL
+    if ";" in given:
+        raise NotSupported("broker_url names several brokers", hint="jobs live in one place: name that")
+    scheme, colon, rest = given.partition("://")
+    scheme = re.sub(r"\+(psycopg2?|pysqlite|pg8000)$", "", scheme.lower())  # SQLAlchemy's drivers
+    scheme = _AS_ENGINE.get(scheme, scheme)
+    if scheme == "memory":
+        return "memory://"
+    if scheme in ("unix", "redis") and (found := re.search(r"[?&]virtual_host=(\w+)", rest)):
+        rest = rest.replace(found[0], f"{found[0][0]}db={found[1]}")
+    if not colon or (scheme not in _ENGINES and scheme in _BROKERS):
+        raise NotSupported(
+            f"{redacted(given)!r} is no place where jobs can live",
+            hint="broker_url is the one place of jobs and results: redis://, postgresql:// or sqlite:///",
+        )
+    return f"{scheme}://{rest}"
+
+
+_BROKERS = (
+    "amqp", "amqps", "pyamqp", "librabbitmq", "sqs", "sentinel", "kafka", "confluentkafka", "gcpubsub", "mongodb",
+    "zookeeper", "filesystem", "qpid", "azurestoragequeues", "azureservicebus", "consul", "etcd", "pyro", "slmq",
+    "sqla+mysql", "db+mysql",
+)  # fmt: skip
+
+
+def heed_backend(url: str, backend: str | None) -> None:
+    """Warn if the results were to live elsewhere than the jobs."""
+    given = backend or os.environ.get("CELERY_RESULT_BACKEND")
+    if not given:
+        return
+    scheme = urlsplit(given).scheme.lower() or given
+    if scheme in _MEMORY and url == "memory://":
+        return
+    try:
+        same = engine_url(given) == url
+    except NotSupported:
+        same = False
+    if not same:
+        warnings.warn(f"result_backend={redacted(given)!r} has no effect: {RESULTS}", DiffersFromCelery, stacklevel=5)

@@ -1,0 +1,311 @@
+"""Celery's Task: a base class of tasks, and what a declared function becomes."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from jobsworth.context import running_job
+from jobsworth.errors import Ending
+
+from . import current, eager, request
+from .canvas import Signature
+from .exceptions import DiffersFromCelery, Ignore, MaxRetriesExceededError, NotSupported, Reject, Retry
+from .naming import task_name
+from .schedule import backoff
+from .sending import send
+from .settings import RULES, verdict
+
+if TYPE_CHECKING:
+    from .app import Celery
+    from .request import Context
+    from .result import AsyncResult, EagerResult
+    from .run import ExceptionInfo
+
+Limit = float | None
+
+
+class Task:
+    """A task. Subclass it to share options and hooks (`@app.task(base=...)`); `run` is what it does.
+
+    Where an option is None the app's settings say.
+    """
+
+    name: str = ""
+    app: Celery
+    abstract: ClassVar[bool] = True
+    max_retries: int | None = 3
+    default_retry_delay: float = 180
+    autoretry_for: tuple[type[BaseException], ...] = ()
+    dont_autoretry_for: tuple[type[BaseException], ...] = ()
+    retry_kwargs: Mapping[str, Any] = {}
+    retry_backoff: bool | float = False
+    retry_backoff_max: float = 600
+    retry_jitter: bool = True
+    throws: tuple[type[BaseException], ...] = ()
+    queue: str | None = None
+    priority: int | None = None
+    expires: Any = None
+    rate_limit: Any = None
+    time_limit: Limit = None
+    soft_time_limit: Limit = None
+    ignore_result: bool | None = None
+    track_started: bool | None = None
+    typing: bool = True
+
+    @property
+    def is_async(self) -> bool:
+        """Whether `run` is an `async def`: it then runs in the worker's loop."""
+        return inspect.iscoroutinefunction(self.run)
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """What it does."""
+        raise NotImplementedError("Tasks must define the run method.")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Just run it, here and now."""
+        with request.entered(self, request.Context(args=args, kwargs=kwargs)):
+            return self.run(*args, **kwargs)
+
+    # Sending.
+    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult | EagerResult:
+        """Store a job with these arguments."""
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> AsyncResult | EagerResult:
+        """Store a job; see docs/celery.md for the options. Raises ValueRefused (a TypeError for wrong arguments)."""
+        if self.app.conf.task_always_eager:
+            chosen = {name: options[name] for name in ("task_id", "link", "link_error", "headers") if name in options}
+            return eager.apply(self, tuple(args or ()), dict(kwargs or {}), **chosen)
+        return send(self, tuple(args or ()), dict(kwargs or {}), options)
+
+    def apply(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> EagerResult:
+        """Run it here and now, retries included, and give its result as one that is over."""
+        return eager.apply(self, tuple(args or ()), dict(kwargs or {}), **options)
+
+    def signature(self, args: Any = (), kwargs: Any = None, **options: Any) -> Signature:
+        return Signature(self, args, kwargs, options)
+
+    subtask = signature
+
+    def s(self, *args: Any, **kwargs: Any) -> Signature:
+        return Signature(self, args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> Signature:
+        return Signature(self, args, kwargs, immutable=True)
+
+    def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:  # noqa: N802 (Celery's name)
+        return self.app.AsyncResult(task_id, task_name=self.name, **options)
+
+    # What its run sees and says.
+    @property
+    def request(self) -> Context:
+        """The run that is under way here; outside of one an empty request."""
+        return request.request_of(self) or request.Context()
+
+    def update_state(
+        self, task_id: str | None = None, state: str | None = None, meta: Any = None, **_kwargs: Any
+    ) -> None:
+        """Say how far it is. It travels with the worker's next news; `meta` is the result until the run ends.
+
+        meta's "current" and "total", if they are numbers, are the job's progress everywhere else too.
+        """
+        run, job = self.request, running_job()
+        if task_id is not None and task_id != run.id:
+            raise NotSupported(
+                "update_state(task_id=...) of another task", hint="only a run itself may say how far it is"
+            )
+        run.state = (state or "PROGRESS", meta)
+        if job is not None and not run.is_eager:
+            numbers = {} if not isinstance(meta, Mapping) else {
+                name: meta[name] for name in ("current", "total")
+                if isinstance(meta.get(name), (int, float)) and not isinstance(meta[name], bool) and meta[name] >= 0
+            }  # fmt: skip
+            job.report_progress(**numbers, result={"state": run.state[0], "meta": meta})
+
+    def retry(
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        exc: BaseException | None = None,
+        throw: bool = True,
+        eta: datetime | None = None,
+        countdown: float | None = None,
+        max_retries: int | None = None,
+        **options: Any,
+    ) -> Retry:
+        """Have the task run again: raises Retry, or returns it with throw=False.
+
+        With no retries left it raises `exc`, or MaxRetriesExceededError if there is none.
+        """
+        run = self.request
+        if run.called_directly:
+            raise exc or sys.exc_info()[1] or Retry("Task can be retried", None)
+        if (
+            options
+            or (args is not None and list(args) != list(run.args))
+            or (kwargs is not None and kwargs != run.kwargs)
+        ):
+            raise NotSupported(
+                "retry() with other arguments or options than the job has", hint="apply_async() a new job, and return"
+            )
+        allowed = self.max_retries if max_retries is None else max_retries
+        if allowed is not None and run.retries >= allowed:
+            run.exhausted = exc or MaxRetriesExceededError(
+                f"Can't retry {self.name}[{run.id}] args:{run.args!r} kwargs:{run.kwargs!r}",
+                task_args=run.args, task_kwargs=run.kwargs,
+            )  # fmt: skip
+            raise run.exhausted
+        if eta is not None:
+            when: Any = eta if eta.tzinfo else eta.replace(tzinfo=self.app.zone)
+        else:
+            when = self.default_retry_delay if countdown is None else countdown
+            when = when.total_seconds() if isinstance(when, timedelta) else float(when)
+        ret = Retry(exc=exc, when=when, is_eager=run.is_eager, max_retries=allowed)
+        if throw:
+            raise ret from exc
+        return ret
+
+    def replace(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise NotSupported("replace() is not supported", hint="apply_async() the other task, and return")
+
+    add_to_chord = replace
+
+    # For subclasses to say something to.
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Called in the worker before each run."""
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        """Called in the worker when a run has returned."""
+
+    def on_retry(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo) -> None:
+        """Called in the worker when it will be tried again."""
+
+    def on_failure(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo) -> None:
+        """Called in the worker when a run failed for good."""
+
+    def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Called in the worker after each run."""
+
+    def on_dead_letter(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: ExceptionInfo) -> None:
+        """Called once, after it is stored that the job is given up, also for one whose worker died.
+
+        exc is a MaxRetriesExceededError when its retries ran out, with what it failed with as the cause.
+        """
+
+    # What the house asks of it.
+    def called(self, *args: Any, **kwargs: Any) -> Any:
+        """`run`, tried again for what autoretry_for names."""
+        if self.is_async:
+            return self._called_async(*args, **kwargs)
+        try:
+            return self.run(*args, **kwargs)
+        except BaseException as exc:
+            self._again(exc)
+            raise
+
+    async def _called_async(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await self.run(*args, **kwargs)
+        except BaseException as exc:
+            self._again(exc)
+            raise
+
+    def _again(self, exc: BaseException) -> None:
+        """Raise Retry if the task is tried again for this by itself."""
+        if isinstance(exc, (Ignore, Reject, Retry, Ending, *self.dont_autoretry_for)) or exc is self.request.exhausted:
+            return
+        if isinstance(exc, tuple(self.autoretry_for)):
+            given = dict(self.retry_kwargs)
+            if self.retry_backoff:
+                factor = float(self.retry_backoff)
+                given["countdown"] = backoff(
+                    max(1.0, factor), self.request.retries, self.retry_backoff_max, jitter=self.retry_jitter
+                )
+            self.retry(exc=exc, **given)
+
+    @property
+    def declared(self) -> tuple[type[BaseException], ...]:
+        """Exception classes in which a caller gets this task's failures."""
+        return (*self.throws, *self.autoretry_for)
+
+    @property
+    def home_queue(self) -> str:
+        """The queue it is sent to when nobody says otherwise."""
+        return self.queue or self.app.router.queue_of(self)
+
+    @property
+    def hard_limit(self) -> Limit:
+        return self.app.conf.task_time_limit if self.time_limit is None else self.time_limit
+
+    @property
+    def soft_limit(self) -> Limit:
+        return self.app.conf.task_soft_time_limit if self.soft_time_limit is None else self.soft_time_limit
+
+    @property
+    def rate(self) -> Any:
+        return self.app.conf.task_default_rate_limit if self.rate_limit is None else self.rate_limit
+
+    @property
+    def ignored(self) -> bool:
+        return bool(self.app.conf.task_ignore_result if self.ignore_result is None else self.ignore_result)
+
+    @property
+    def tracked(self) -> bool:
+        return bool(self.app.conf.task_track_started if self.track_started is None else self.track_started)
+
+    def __repr__(self) -> str:
+        return f"<@task: {self.name} of {self.app.main}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a task is known by its name: app.tasks[name]")
+
+
+# Options of tasks that have no effect or are refused, as settings.py has them for the whole app.
+AS_SETTING = {
+    "serializer": "task_serializer", "compression": "task_compression", "acks_late": "task_acks_late",
+    "acks_on_failure_or_timeout": "task_acks_on_failure_or_timeout",
+    "reject_on_worker_lost": "task_reject_on_worker_lost",
+    "store_eager_result": "task_store_eager_result", "send_events": "worker_send_task_events",
+    "store_errors_even_if_ignored": "task_store_errors_even_if_ignored",
+}  # fmt: skip
+
+
+def make(
+    app: Celery, fn: Callable[..., Any], base: type[Task], bind: bool, name: str, options: Mapping[str, Any]
+) -> Task:
+    """A task of a function: an instance of a class of its own, with the options as attributes."""
+    for option, value in options.items():
+        setting = AS_SETTING.get(option)
+        broken = verdict(setting, value) if setting else None
+        if broken is not None and broken.kind == "refused":
+            raise NotSupported(f"task {name}: {option}={value!r} is not supported", hint=broken.text)
+        if broken is not None and value != RULES[setting or ""].default:
+            warnings.warn(f"{name}: {option}={value!r} has no effect: {broken.text}", DiffersFromCelery, stacklevel=4)
+        elif setting is None and not hasattr(base, option):
+            warnings.warn(f"task {name}: nobody heeds {option}={value!r}", DiffersFromCelery, stacklevel=4)
+    attributes = {
+        **options, "name": name, "app": app, "run": fn if bind else staticmethod(fn), "__doc__": fn.__doc__,
+        "__module__": fn.__module__, "__wrapped__": staticmethod(fn), "__qualname__": fn.__qualname__,
+        "abstract": False,
+    }  # fmt: skip
+    made: Task = type(fn.__name__, (base,), attributes)()
+    return made
+
+
+def shared_task(*args: Any, **options: Any) -> Any:
+    """A task for whichever app will be there: `@shared_task` or `@shared_task(bind=True, ...)`."""
+
+    def declare(fn: Callable[..., Any]) -> Any:
+        current.share(lambda app: app.task(fn, **options))
+        return current.Proxy(lambda: (app := current.app()).tasks[options.get("name") or task_name(app, fn)])
+
+    return declare(*args) if args else declare

@@ -1,0 +1,1 @@
+"""Where Celery's programs look for what they need beside tasks."""
