@@ -61,6 +61,7 @@ class Jobsworth(AtHome):
     """
 
     made: ClassVar[weakref.WeakSet[Jobsworth]] = weakref.WeakSet()  # all of this process that are still in use
+    front: object | None = None  # what a program's module holds instead of this: a Celery, say
 
     def __init__(
         self,

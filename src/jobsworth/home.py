@@ -49,18 +49,20 @@ class AtHome:
         return self._home
 
     @contextmanager
-    def staying(self, home: Home) -> Iterator[None]:
+    def staying(self, home: Home, *, instead_of: Home | None = None) -> Iterator[None]:
         """Within the block the jobs live there, whatever `home` and `use` say meanwhile. Nothing at home is touched.
 
-        It is for the whole process, not for one thread. Raises BadOption (E105) if they stay elsewhere already.
+        It is for the whole process, not for one thread. Raises BadOption (E105) if they stay elsewhere already, unless
+        that is where `instead_of` says: there they are back afterwards.
         """
-        if self._stay is not None:
-            raise BadOption(f"its jobs stay at {self._stay.engine.where} already", hint="leave that first")
+        before = self._stay
+        if before is not None and before is not instead_of:
+            raise BadOption(f"its jobs stay at {before.engine.where} already", hint="leave that first")
         self._stay = home
         try:
             yield
         finally:
-            self._stay = None
+            self._stay = before
 
     @property
     def away(self) -> bool:

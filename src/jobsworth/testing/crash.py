@@ -25,13 +25,12 @@ from jobsworth.engine import Engine
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.errors import BadOption
 from jobsworth.job import Job, NewJob
-from jobsworth.queue import QueueService
 from jobsworth.task import Task
 
 from .clock import HandClock
 from .fragile import Fragile, Watched
 from .hands import LEASE, DrainKit
-from .kit import task_of
+from .kit import Declared, task_of
 
 Effect = str | tuple[object, str]  # "shop.gateway.charge", or (gateway, "charge")
 _ID = "crash"
@@ -84,7 +83,7 @@ class Report:
 
 def crash(
     app: Jobsworth,
-    task: Task[..., Any] | QueueService,
+    task: Declared,
     *args: Any,
     effects: Sequence[Effect] = (),
     lines: Sequence[int | str] | str = (),

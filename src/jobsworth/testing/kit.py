@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from jobsworth.app import Jobsworth
 from jobsworth.bridge import Bridge
@@ -17,6 +17,18 @@ from jobsworth.task import Task
 
 from .clock import HandClock, Span, seconds_of
 from .wanted import Wanted, bound, told
+
+
+class Translated(Protocol):
+    """A task in the words of another library: Celery's."""
+
+    @property
+    def jobsworth_task(self) -> Task[..., Any]:
+        """The same as a Jobsworth knows it."""
+        ...
+
+
+Declared = Task[..., Any] | QueueService | Translated
 
 
 class Kit:
@@ -54,14 +66,14 @@ class Kit:
         """Every job that is there, oldest first, whoever enqueued it and however it ended."""
         return self.bridge.call(lambda engine: engine.find(Where(limit=None, newest_first=False)))
 
-    def enqueued(self, task: Task[..., Any] | QueueService, *args: Any, **kwargs: Any) -> list[Job]:
+    def enqueued(self, task: Declared, *args: Any, **kwargs: Any) -> list[Job]:
         """The jobs of a task with these arguments, or with whichever if none are given; oldest first."""
         of = task_of(task)
         return self._matching(Wanted(of, bound(of, args, kwargs), None, None))
 
     def assert_enqueued(
         self,
-        task: Task[..., Any] | QueueService,
+        task: Declared,
         *args: Any,
         queue: str | None = None,
         delay: Span | None = None,
@@ -82,9 +94,7 @@ class Kit:
             times = "" if count is None else f" {count} times; it was {found} times"
             raise AssertionError(f"{wanted} was not enqueued{times}\n{self._told(wanted)}")
 
-    def refute_enqueued(
-        self, task: Task[..., Any] | QueueService, *args: Any, queue: str | None = None, **kwargs: Any
-    ) -> None:
+    def refute_enqueued(self, task: Declared, *args: Any, queue: str | None = None, **kwargs: Any) -> None:
         """Fail if such a job was enqueued, and say which."""
         __tracebackhide__ = True
         of = task_of(task)
@@ -101,10 +111,11 @@ class Kit:
         return told(wanted, mine, [job for job in jobs if job.task != wanted.task.name])
 
 
-def task_of(given: Task[..., Any] | QueueService) -> Task[..., Any]:
+def task_of(given: Declared) -> Task[..., Any]:
     """The task meant. Raises BadOption (E105)."""
     if isinstance(given, QueueService):
         return given.task
-    if not isinstance(given, Task):
+    found = given if isinstance(given, Task) else getattr(given, "jobsworth_task", None)
+    if not isinstance(found, Task):
         raise BadOption(f"this takes a task or a QueueService, not {given!r}", hint="the function under @jobs.task")
-    return given
+    return found

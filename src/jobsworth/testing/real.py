@@ -13,10 +13,10 @@ from jobsworth.engine import Engine, Where
 from jobsworth.engines.sqlite import SqliteEngine
 from jobsworth.errors import BadOption
 from jobsworth.job import HELD, LIVE, Job
-from jobsworth.worker.spec import spec_of
 
 from .clock import HandClock
 from .kit import Kit
+from .which import spec_for
 
 PATIENCE = 30.0  # seconds of real time
 LEASE = "30s"
@@ -35,7 +35,7 @@ class RealKit(Kit):
         clock.show(folder / MOMENT)
         self.path = folder / DATABASE
         super().__init__(app, SqliteEngine(self.path, clock=clock), clock)
-        found = spec or spec_of(app)
+        found = spec or spec_for(app)
         if found is None:
             raise BadOption(
                 "jobs_real needs an app that another process can import",

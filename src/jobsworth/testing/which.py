@@ -19,7 +19,7 @@ def app_of(spec: str, module: ModuleType | None) -> Jobsworth:
     Raises AppNotFound (E102): a guess could leave jobs in a store that is not the test's.
     """
     if spec:
-        return locate(spec)
+        return _named(spec) or locate(spec)
     near = {} if module is None else dict(_in_module(module))
     if len(near) == 1:
         return next(iter(near.values()))
@@ -32,8 +32,20 @@ def app_of(spec: str, module: ModuleType | None) -> Jobsworth:
     raise AppNotFound(f"there are {len(apps)} Jobsworths: {', '.join(sorted(found))}", hint=_HINT)
 
 
+def spec_for(app: Jobsworth) -> str | None:
+    """The module and attribute that hold it, or what stands in front of it; None if none does."""
+    specs = (spec for module in list(sys.modules.values()) for spec, found in _in_module(module) if found is app)
+    return next(specs, None)
+
+
+def _named(spec: str) -> Jobsworth | None:
+    """What a module that is imported already holds under that name."""
+    module = sys.modules.get(spec.partition(":")[0])
+    return None if module is None else dict(_in_module(module)).get(spec)
+
+
 def _in_module(module: ModuleType) -> Iterator[tuple[str, Jobsworth]]:
-    made = {id(app): app for app in Jobsworth.made}
+    made = {id(each): app for app in Jobsworth.made for each in (app, app.front) if each is not None}
     for name, value in list(getattr(module, "__dict__", {}).items()):
         if id(value) in made:  # no isinstance(): some modules hold what imports half the world when it is asked
             yield f"{module.__name__}:{name}", made[id(value)]
