@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OPTION = "jobsworth_app"
 _OURS = "jobsworth.integrations.celery"
-THEIRS = ("celery.contrib.pytest", "pytest_celery", "pytest_celery.plugin")  # plugins with fixtures of the same names
+_SHARED = ("celery_app", "celery_worker", "celery_session_app", "celery_session_worker")  # names, with Celery
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,20 +36,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "celery(**settings): settings for the app of celery_app")
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Where Celery's own plugin is enabled too its fixtures may be those that a test gets. That must be seen."""
-    wanted = {"celery_app", "celery_worker", "celery_session_app", "celery_session_worker"}
-    if not wanted.intersection(getattr(item, "fixturenames", ())) or _OURS not in sys.modules:
-        return
-    found = [name for name in THEIRS if item.config.pluginmanager.has_plugin(name)]
-    if found:
-        item.warn(
-            pytest.PytestWarning(
-                f"{found[0]} is enabled too, and this test may get its celery_app, which knows nothing of apps of "
-                f"{_OURS}: their jobs would go where they live. Take it out of pytest_plugins; or, while a program has "
-                "apps of both, have conftest.py say which: from jobsworth_pytest import celery_app, celery_worker"
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Where Celery's own plugin is enabled too, its fixtures of the same names may be those that a test got."""
+    for name in _SHARED if _OURS in sys.modules else ():
+        kind = type(getattr(item, "funcargs", {}).get(name))
+        if kind.__module__.partition(".")[0] in ("celery", "pytest_celery"):
+            item.warn(
+                pytest.PytestWarning(
+                    f"{name} is that of {kind.__module__}, which knows nothing of apps of {_OURS}: what this test "
+                    "sends by one goes where that app lives. Take Celery's plugin out of pytest_plugins; or, while a "
+                    f"program has apps of both, have a conftest.py say which: from jobsworth_pytest import {name}"
+                )
             )
-        )
 
 
 @pytest.fixture
