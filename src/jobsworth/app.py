@@ -355,6 +355,10 @@ class Jobsworth(AtHome):
         """The jobs that were given up, of one queue or of all."""
         return DeadLetters(self.bridge, self.find_task, queue)
 
+    def waiting_for(self) -> str | None:
+        """What keeps jobs that were enqueued here from being stored yet, in words. For a subclass."""
+        return None
+
     def prepare(self) -> None:
         """Called before a worker of this program is made. For a subclass: to load what declares its tasks."""
 

@@ -108,7 +108,9 @@ class Kit:
     def _told(self, wanted: Wanted) -> str:
         jobs = self.jobs
         mine = [job for job in jobs if job.task == wanted.task.name]
-        return told(wanted, mine, [job for job in jobs if job.task != wanted.task.name])
+        text = told(wanted, mine, [job for job in jobs if job.task != wanted.task.name])
+        waits = self.app.waiting_for()
+        return text if waits is None else f"{text}\njobs were enqueued that wait for {waits}"
 
 
 def task_of(given: Declared) -> Task[..., Any]:
