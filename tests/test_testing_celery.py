@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from jobsworth.errors import BadOption
 from jobsworth.integrations.celery import Celery, DiffersFromCelery, NotSupported, current, current_app, shared_task
-from jobsworth.integrations.celery.contrib.testing.app import Place, TestApp, created, setup_default_app
+from jobsworth.integrations.celery.contrib.testing.app import Place, created
 from jobsworth.integrations.celery.contrib.testing.worker import TestWorker, start_worker
 from jobsworth.testing import HandClock, crash, drain, fake, inline
 from jobsworth.testing.which import app_of, spec_for
@@ -128,15 +127,12 @@ def test_without_the_clock_time_goes_on() -> None:
         assert time.monotonic() - begun > 0.19
 
 
-def test_the_clock_of_another_store_cannot_be_moved() -> None:
-    app = TestApp(config={"broker_url": "sqlite:///nowhere.db"})
-    with pytest.raises(BadOption, match="memory:// only"), setup_default_app(app, clock=HandClock()):
-        pass
-
-
-def test_another_store_is_used_if_that_is_what_the_config_says(tmp_path: Any) -> None:
-    with created({"broker_url": f"sqlite:///{tmp_path / 'jobs.db'}"}) as app, start_worker(app):
-        assert double.delay(2).get(timeout=10) == 4
+def test_another_store_is_used_if_that_is_what_the_config_says_with_the_same_clock(tmp_path: Any) -> None:
+    clock = HandClock()
+    with created({"broker_url": f"sqlite:///{tmp_path / 'jobs.db'}"}, clock=clock) as app, start_worker(app):
+        later = double.apply_async((2,), countdown=3600)
+        clock.advance("1h")
+        assert (later.status, later.result) == ("SUCCESS", 4)
         assert program.jobs.engine.kind == "sqlite"
 
 

@@ -16,8 +16,6 @@ from typing import Any, ClassVar, NoReturn, Self, cast
 from jobsworth.bridge import Bridge
 from jobsworth.engine import Engine
 from jobsworth.engines import from_url
-from jobsworth.engines.memory import MemoryEngine
-from jobsworth.errors import BadOption
 from jobsworth.home import Home
 from jobsworth.integrations.celery import current
 from jobsworth.integrations.celery.app import Celery
@@ -91,7 +89,7 @@ def setup_default_app(app: Celery, use_trap: bool = False, clock: HandClock | No
     before, and the app is closed.
 
     use_trap: whoever asks for the current app raises RuntimeError.
-    clock:    the time of that place, for one in memory. Raises BadOption (E105) for others.
+    clock:    the time of that place.
     """
     try:
         with current.as_before(), Place(app, clock):
@@ -126,15 +124,7 @@ class Place:
 
     def __init__(self, app: Celery, clock: HandClock | None = None) -> None:
         home = app.jobs.home()
-        if clock is None:
-            engine = from_url(home.url)
-        elif home.url == BROKER:
-            engine = MemoryEngine(clock)
-        else:
-            raise BadOption(
-                f"the clock moves jobs at memory:// only, and the broker_url of this test is {home.url.split(':')[0]}://",
-                hint="leave out the fixture clock; or use jobs_drain, with an engine of its own",
-            )
+        engine = from_url(home.url, clock=clock)
         self._app = app
         self.clock = clock
         self.home = Home(home.url, engine, _Telling(engine, self))
