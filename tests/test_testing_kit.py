@@ -356,6 +356,17 @@ def test_the_app_of_a_test_is_never_guessed(tmp_path: Path, monkeypatch: pytest.
     module.first, module.second = jobs, other  # type: ignore[attr-defined]
     with pytest.raises(AppNotFound, match=r"there are 2 Jobsworths: two_of_them:first, two_of_them:second"):
         app_of("", module)
+    module = type(sys)("tasks_of_one")
+    module.send, module.letters = send, letters  # type: ignore[attr-defined]
+    assert app_of("", module) is jobs
+    module.too = other.task(name="too")(lambda: None)  # type: ignore[attr-defined]
+    with pytest.raises(AppNotFound, match="that of tasks_of_one:too"):
+        app_of("", module)
+    module = type(sys)("imports_one")
+    module.some_shop = sys.modules["some_shop"]  # type: ignore[attr-defined]
+    assert app_of("", module) is other
+    with fake(jobs) as kit, pytest.raises(BadOption, match="task 'too' belongs to another Jobsworth"):
+        kit.refute_enqueued(other.tasks["too"])
     del sys.modules["some_shop"]
 
 

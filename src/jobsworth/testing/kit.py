@@ -68,7 +68,7 @@ class Kit:
 
     def enqueued(self, task: Declared, *args: Any, **kwargs: Any) -> list[Job]:
         """The jobs of a task with these arguments, or with whichever if none are given; oldest first."""
-        of = task_of(task)
+        of = self._task(task)
         return self._matching(Wanted(of, bound(of, args, kwargs), None, None))
 
     def assert_enqueued(
@@ -87,7 +87,7 @@ class Kit:
         Arguments of the handler's own that are named like these are given by position.
         """
         __tracebackhide__ = True
-        of = task_of(task)
+        of = self._task(task)
         wanted = Wanted(of, bound(of, args, kwargs), queue, None if delay is None else seconds_of(delay))
         found = len(self._matching(wanted))
         if found == 0 if count is None else found != count:
@@ -97,10 +97,21 @@ class Kit:
     def refute_enqueued(self, task: Declared, *args: Any, queue: str | None = None, **kwargs: Any) -> None:
         """Fail if such a job was enqueued, and say which."""
         __tracebackhide__ = True
-        of = task_of(task)
+        of = self._task(task)
         wanted = Wanted(of, bound(of, args, kwargs), queue, None)
         if self._matching(wanted):
             raise AssertionError(f"{wanted} was enqueued\n{self._told(wanted)}")
+
+    def _task(self, given: Declared) -> Task[..., Any]:
+        """The task meant. Raises BadOption (E105) for one whose jobs do not come here."""
+        __tracebackhide__ = True
+        of = task_of(given)
+        if self.app.tasks.get(of.name) is not of:
+            raise BadOption(
+                f"task {of.name!r} belongs to another Jobsworth than the one that is tested, and its jobs go elsewhere",
+                hint='say which is tested: jobsworth_app = "module:name" in pytest\'s options',
+            )
+        return of
 
     def _matching(self, wanted: Wanted) -> list[Job]:
         return [job for job in self.jobs if job.task == wanted.task.name and not wanted.differences(job)]
