@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from jobsworth.app import Jobsworth
 from jobsworth.bridge import Bridge
@@ -17,6 +17,9 @@ from jobsworth.task import Task
 
 from .clock import HandClock, Span, seconds_of
 from .wanted import Wanted, bound, told
+
+PATIENCE = 30.0  # seconds of real time until a test is told that something hangs
+_NOT_HERE = ("drain", "adrain", "lose", "take_over", "cancel", "observe")
 
 
 class Translated(Protocol):
@@ -35,7 +38,10 @@ class Kit:
     """The app under test and the engine that it was handed. `jobs_fake` is one: it records, and runs nothing.
 
     app: the Jobsworth.  engine: where its jobs live meanwhile.  clock: what that engine takes for the time.
+    advice: what to do where a test waits for a job that does not end.
     """
+
+    advice = "nobody runs jobs in jobs_fake: jobs_drain and jobs_inline do"
 
     def __init__(self, app: Jobsworth, engine: Engine, clock: HandClock) -> None:
         if not engine.blocking:
@@ -44,6 +50,7 @@ class Kit:
         self.engine = engine
         self.clock = clock
         self.bridge = self._bridge()
+        self.bridge.patience, self.bridge.advice = PATIENCE, self.advice
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.app!r}>"
@@ -53,7 +60,13 @@ class Kit:
 
     @contextmanager
     def staying(self) -> Iterator[Self]:
-        """Within the block the app's jobs live here."""
+        """Within the block the app's jobs live here. Raises BadOption (E105) if they live in another kit already."""
+        __tracebackhide__ = True
+        if self.app.away:
+            raise BadOption(
+                f"the jobs of {self.app!r} are in another mode of the testing kit already",
+                hint="a test has one of jobs_fake, jobs_inline, jobs_drain, jobs_real; or celery_app, for Celery",
+            )
         with self.app.staying(Home("", self.engine, self.bridge)):
             self.bridge.open()  # the tables are there, also for who enqueues in a transaction
             try:
@@ -112,6 +125,12 @@ class Kit:
                 hint='say which is tested: jobsworth_app = "module:name" in pytest\'s options',
             )
         return of
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            why = f": {self.advice}" if name in _NOT_HERE and type(self) is Kit else ""
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{why}")
 
     def _matching(self, wanted: Wanted) -> list[Job]:
         return [job for job in self.jobs if job.task == wanted.task.name and not wanted.differences(job)]

@@ -19,6 +19,7 @@ def app_of(spec: str, module: ModuleType | None) -> Jobsworth:
 
     Raises AppNotFound (E102): a guess could leave jobs in a store that is not the test's.
     """
+    __tracebackhide__ = True
     if spec:
         return _named(spec) or locate(spec)
     near = [] if module is None else [module]

@@ -21,6 +21,7 @@ from jobsworth.integrations.celery import current
 from jobsworth.integrations.celery.app import Celery
 from jobsworth.job import NewJob, Receipt
 from jobsworth.testing import HandClock
+from jobsworth.testing.kit import PATIENCE
 
 BROKER, BACKEND = "memory://", "cache+memory://"  # of an app that says nothing else
 POOL = "solo"  # of every app that stays in a place: what tests patch does not reach child processes
@@ -128,6 +129,8 @@ class Place:
         self._app = app
         self.clock = clock
         self.home = Home(home.url, engine, _Telling(engine, self))
+        self.home.bridge.patience = PATIENCE
+        self.home.bridge.advice = "is there a celery_worker in this test? With the clock, what is delayed waits for it"
         self.stored: list[Callable[[Sequence[NewJob]], None]] = []  # called after each store
         self.apps: list[Celery] = []
         self._stack = ExitStack()

@@ -17,7 +17,8 @@ from jobsworth.integrations.celery.house import CeleryQueue
 from jobsworth.job import HELD, LIVE, Job, NewJob, State
 from jobsworth.naming import new_id
 from jobsworth.testing import HandClock
-from jobsworth.testing.hands import PATIENCE, in_a_worker
+from jobsworth.testing.hands import in_a_worker
+from jobsworth.testing.kit import PATIENCE
 from jobsworth.worker import Worker
 
 from .app import POOL, Place, logging_of
