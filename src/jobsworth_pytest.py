@@ -243,7 +243,7 @@ def celery_session_worker(
     celery_worker_pool: str,
     celery_worker_parameters: Mapping[str, Any],
 ) -> Iterator[TestWorker]:
-    """A worker for all tests of the session together."""
+    """A worker of that app, for all tests of the session together."""
     from jobsworth.integrations.celery.contrib.testing.worker import start_worker
 
     _import(celery_includes)

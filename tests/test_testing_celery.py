@@ -13,9 +13,19 @@ from typing import Any
 
 import pytest
 
-from jobsworth.integrations.celery import Celery, DiffersFromCelery, NotSupported, current, current_app, shared_task
+from jobsworth.errors import BadOption
+from jobsworth.integrations.celery import (
+    Celery,
+    DiffersFromCelery,
+    NotSupported,
+    TaskFailed,
+    current,
+    current_app,
+    shared_task,
+)
 from jobsworth.integrations.celery.contrib.testing.app import Place, created
 from jobsworth.integrations.celery.contrib.testing.worker import TestWorker, start_worker
+from jobsworth.integrations.celery.exceptions import TimeoutError  # noqa: A004 (Celery's name)
 from jobsworth.testing import HandClock, crash, drain, fake, inline
 from jobsworth.testing.which import app_of, spec_for
 
@@ -162,7 +172,7 @@ def test_the_trap_is_shown_to_whoever_asks_for_the_current_app() -> None:
 
 
 def test_a_test_within_a_session_has_a_place_of_its_own() -> None:
-    with at_work() as (outer, _):
+    with created({}, for_long=True) as outer, start_worker(outer):
         first = double.delay(1)
         assert first.get(timeout=10) == 2
         with at_work() as (inner, _):
@@ -170,7 +180,35 @@ def test_a_test_within_a_session_has_a_place_of_its_own() -> None:
             assert second.get(timeout=10) == 4
             assert inner.AsyncResult(first.id).status == "PENDING"
         assert outer.AsyncResult(second.id).status == "PENDING"
+        with drain(program.jobs) as kit:
+            double.delay(2)
+            assert kit.drain() == 1
         assert double.delay(3).get(timeout=10) == 6
+
+
+def test_a_test_has_a_celery_app_or_a_mode_of_the_kit() -> None:
+    with at_work(), pytest.raises(BadOption, match="another mode"), fake(program.jobs):
+        pass
+    with fake(program.jobs), pytest.raises(BadOption, match="another mode"), at_work():
+        pass
+
+
+def test_who_forgot_the_worker_is_asked_for_it() -> None:
+    with created({}):
+        waits = double.delay(1)
+        with pytest.raises(TimeoutError, match="has not ended within") as caught:
+            waits.get(timeout=0.05)
+    assert "is there a celery_worker" in str(caught.value.__cause__)
+
+
+def test_what_a_task_raised_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with at_work() as (app, _):
+        assert len(app.control.ping()) == 1
+        wrong = app.task(name="wrong")(lambda: [][1])
+        with pytest.raises(TaskFailed):
+            wrong.delay().get(timeout=10)
+    assert "IndexError" in caplog.text
+    assert "Traceback" in caplog.text
 
 
 def test_a_worker_serves_the_queues_it_is_told_with_so_many_at_once() -> None:

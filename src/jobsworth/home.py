@@ -16,11 +16,15 @@ DEFAULT_URL = "sqlite:///jobsworth.db"
 
 
 class Home(NamedTuple):
-    """One place where jobs live. url: "" of an engine that was made by hand."""
+    """One place where jobs live. url: "" of an engine that was made by hand.
+
+    for_long: jobs that stay there may stay elsewhere for a while.
+    """
 
     url: str
     engine: Engine
     bridge: Bridge
+    for_long: bool = False
 
     @classmethod
     def at(cls, url: str) -> Home:
@@ -49,14 +53,14 @@ class AtHome:
         return self._home
 
     @contextmanager
-    def staying(self, home: Home, *, instead_of: Home | None = None) -> Iterator[None]:
+    def staying(self, home: Home) -> Iterator[None]:
         """Within the block the jobs live there, whatever `home` and `use` say meanwhile. Nothing at home is touched.
 
         It is for the whole process, not for one thread. Raises BadOption (E105) if they stay elsewhere already, unless
-        that is where `instead_of` says: there they are back afterwards.
+        that is for long: there they are back afterwards.
         """
         before = self._stay
-        if before is not None and before is not instead_of:
+        if before is not None and not before.for_long:
             raise BadOption(f"its jobs stay at {before.engine.where} already", hint="leave that first")
         self._stay = home
         try:
@@ -68,6 +72,11 @@ class AtHome:
     def away(self) -> bool:
         """Whether the jobs stay elsewhere: see staying()."""
         return self._stay is not None
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether they could be asked to stay elsewhere now."""
+        return self._stay is None or self._stay.for_long
 
     def _now(self) -> Home:
         return self._stay or self.home()

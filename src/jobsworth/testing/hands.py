@@ -180,9 +180,7 @@ class DrainKit(Kit):
             self.ran += 1
         elif isinstance(event, Fault):
             self._faults.append(event)
-        read_aloud(event)
-        if isinstance(event, AttemptEnded) and event.settlement.failure and event.settlement.failure.traceback:
-            _log.warning("%s", event.settlement.failure.traceback)  # pytest shows it if the test fails
+        read_traceback_aloud(event)
 
 
 class InlineKit(DrainKit):
@@ -234,6 +232,13 @@ class _Inline(Bridge):
         if not in_a_worker():
             await asyncio.to_thread(self._kit.enqueued_something)
         return receipts
+
+
+def read_traceback_aloud(event: Event) -> None:
+    """A worker's listener: pytest shows the log, and with it what handlers raised, if the test fails."""
+    read_aloud(event)
+    if isinstance(event, AttemptEnded) and event.settlement.failure and event.settlement.failure.traceback:
+        _log.warning("%s", event.settlement.failure.traceback)
 
 
 async def _told(job: CurrentJob) -> bool | None:

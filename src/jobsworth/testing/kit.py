@@ -62,11 +62,7 @@ class Kit:
     def staying(self) -> Iterator[Self]:
         """Within the block the app's jobs live here. Raises BadOption (E105) if they live in another kit already."""
         __tracebackhide__ = True
-        if self.app.away:
-            raise BadOption(
-                f"the jobs of {self.app!r} are in another mode of the testing kit already",
-                hint="a test has one of jobs_fake, jobs_inline, jobs_drain, jobs_real; or celery_app, for Celery",
-            )
+        check_mode(self.app)
         with self.app.staying(Home("", self.engine, self.bridge)):
             self.bridge.open()  # the tables are there, also for who enqueues in a transaction
             try:
@@ -141,6 +137,16 @@ class Kit:
         text = told(wanted, mine, [job for job in jobs if job.task != wanted.task.name])
         waits = self.app.waiting_for()
         return text if waits is None else f"{text}\njobs were enqueued that wait for {waits}"
+
+
+def check_mode(app: Jobsworth) -> None:
+    """Raise BadOption (E105) if its jobs are where another fixture has them."""
+    __tracebackhide__ = True
+    if not app.may_stay:
+        raise BadOption(
+            "the app's jobs are in another mode of the testing kit already",
+            hint="a test has one of jobs_fake, jobs_inline, jobs_drain and jobs_real; or celery_app, for Celery",
+        )
 
 
 def task_of(given: Declared) -> Task[..., Any]:

@@ -21,7 +21,7 @@ from jobsworth.integrations.celery import current
 from jobsworth.integrations.celery.app import Celery
 from jobsworth.job import NewJob, Receipt
 from jobsworth.testing import HandClock
-from jobsworth.testing.kit import PATIENCE
+from jobsworth.testing.kit import PATIENCE, check_mode
 
 BROKER, BACKEND = "memory://", "cache+memory://"  # of an app that says nothing else
 POOL = "solo"  # of every app that stays in a place: what tests patch does not reach child processes
@@ -85,15 +85,18 @@ def logging_of(app: Celery, level: str | int) -> Iterator[None]:
 
 
 @contextmanager
-def setup_default_app(app: Celery, use_trap: bool = False, clock: HandClock | None = None) -> Iterator[Celery]:
+def setup_default_app(
+    app: Celery, use_trap: bool = False, *, clock: HandClock | None = None, for_long: bool = False
+) -> Iterator[Celery]:
     """Within the block the jobs of all apps live where this one's do, whichever app is current; afterwards all is as
     before, and the app is closed.
 
     use_trap: whoever asks for the current app raises RuntimeError.
     clock:    the time of that place.
+    for_long: other places, and modes of the testing kit, may have those jobs for a while. Else that is an error.
     """
     try:
-        with current.as_before(), Place(app, clock):
+        with current.as_before(), Place(app, clock, for_long=for_long):
             if use_trap:
                 current.become(cast(Celery, Trap()))
             yield app
@@ -111,10 +114,11 @@ def created(
     enable_logging: bool = False,
     use_trap: bool = False,
     clock: HandClock | None = None,
+    for_long: bool = False,
 ) -> Iterator[Celery]:
     """What the fixtures celery_app and celery_session_app are."""
     app = TestApp(config=config, enable_logging=enable_logging, **(parameters or {}))
-    with setup_default_app(app, use_trap, clock):
+    with setup_default_app(app, use_trap, clock=clock, for_long=for_long):
         yield app
 
 
@@ -123,18 +127,17 @@ class Place:
 
     _open: ClassVar[list[Place]] = []
 
-    def __init__(self, app: Celery, clock: HandClock | None = None) -> None:
+    def __init__(self, app: Celery, clock: HandClock | None = None, *, for_long: bool = False) -> None:
         home = app.jobs.home()
         engine = from_url(home.url, clock=clock)
         self._app = app
         self.clock = clock
-        self.home = Home(home.url, engine, _Telling(engine, self))
+        self.home = Home(home.url, engine, _Telling(engine, self), for_long)
         self.home.bridge.patience = PATIENCE
         self.home.bridge.advice = "is there a celery_worker in this test? With the clock, what is delayed waits for it"
         self.stored: list[Callable[[Sequence[NewJob]], None]] = []  # called after each store
         self.apps: list[Celery] = []
         self._stack = ExitStack()
-        self._outer: Home | None = None
 
     @classmethod
     def of(cls, app: Celery) -> Place | None:
@@ -142,7 +145,6 @@ class Place:
         return next((place for place in reversed(cls._open) if app in place.apps), None)
 
     def __enter__(self) -> Self:
-        self._outer = self._open[-1].home if self._open else None
         with self._stack:
             self._stack.enter_context(current.looking_on(self._take_in))
             for app in dict.fromkeys([self._app, *current.apps()]):
@@ -161,7 +163,8 @@ class Place:
     def _take_in(self, app: Celery) -> None:
         if self._open and self._open[-1] is not self and self in self._open:
             return  # an inner place has it
-        self._stack.enter_context(app.jobs.staying(self.home, instead_of=self._outer))
+        check_mode(app.jobs)
+        self._stack.enter_context(app.jobs.staying(self.home))
         self._stack.enter_context(_in_threads(app))
         self.apps.append(app)
 

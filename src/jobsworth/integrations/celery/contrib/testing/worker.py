@@ -17,7 +17,7 @@ from jobsworth.integrations.celery.house import CeleryQueue
 from jobsworth.job import HELD, LIVE, Job, NewJob, State
 from jobsworth.naming import new_id
 from jobsworth.testing import HandClock
-from jobsworth.testing.hands import in_a_worker
+from jobsworth.testing.hands import in_a_worker, read_traceback_aloud
 from jobsworth.testing.kit import PATIENCE
 from jobsworth.worker import Worker
 
@@ -63,7 +63,7 @@ def start_worker(
     worker = TestWorker(app, concurrency, names, hostname or f"gen.{new_id()[-8:]}", shutdown_timeout)
     app.set_current()
     with logging_of(app, loglevel), worker.working():
-        if perform_ping_check and worker.works and not app.control.ping(timeout=ping_task_timeout):
+        if perform_ping_check and not app.control.ping(timeout=ping_task_timeout):
             raise RuntimeError("the worker was started, and does not answer")
         yield worker
 
@@ -105,20 +105,16 @@ class TestWorker:
                     stack.callback(self._place.clock.leave, rider)
             yield
 
-    @property
-    def works(self) -> bool:
-        """Whether there is a worker, as there is once a task is declared."""
-        return bool(self._serving)
-
     def reload(self, modules: Sequence[str] | None = None, reload: bool = False, reloader: Any = None) -> None:
         """Take up what has been declared since. Whoever enqueues has that done anyway. modules: imported before."""
         if reload or reloader is not None:
             raise NotSupported("a module that is imported is not imported again", hint="leave out reload=")
         for name in modules or ():
             importlib.import_module(name)
-        own = [(name, task.queue.name) for name, task in self.app.jobs.tasks.items()]
-        waiting = self.app.jobs.find(states=list(LIVE), limit=None)
-        self._serve(own + [(job.task, job.queue) for job in waiting])
+        with self._lock:  # the app itself has a worker in any case: somebody may want to inspect it
+            if not self._stopped:
+                self._give_worker(self.app)
+        self._serve([(job.task, job.queue) for job in self.app.jobs.find(states=list(LIVE), limit=None)])
 
     def _heard(self, jobs: Sequence[NewJob]) -> None:
         self._serve([(job.task, job.queue) for job in jobs])
@@ -138,16 +134,20 @@ class TestWorker:
 
     def _see_to(self, task: str, queue: str) -> None:
         for app in [self.app] if self._place is None else self._place.apps:
-            slots = self._slots_of(app)
-            if task not in app.jobs.tasks or queue not in slots:
-                continue
-            served = self._serving.get(app)
-            if served is None or not in_a_worker():  # a handler would wait for itself
-                if served is not None:
-                    del self._serving[app]
-                    served.end()
-                self._serving[app] = _Served(app, slots, self.hostname, self._grace)
+            if task in app.jobs.tasks and queue in self._slots_of(app):
+                self._give_worker(app)
                 return
+
+    def _give_worker(self, app: Celery) -> None:
+        """One that knows all the app's tasks and queues."""
+        served, slots = self._serving.get(app), self._slots_of(app)
+        if served is not None and (in_a_worker() or (served.tasks == app.jobs.tasks and served.slots == slots)):
+            return  # a handler that ends its own worker would wait for itself
+        if served is not None:
+            del self._serving[app]
+            served.end()
+        if slots:
+            self._serving[app] = _Served(app, slots, self.hostname, self._grace)
 
     def _slots_of(self, app: Celery) -> dict[str, int]:
         for name in self.queues or ():
@@ -183,7 +183,9 @@ class _Served:
 
     def __init__(self, app: Celery, slots: Mapping[str, int], hostname: str, grace: float) -> None:
         self.tasks, self.slots = dict(app.jobs.tasks), dict(slots)
-        self.worker: Worker = app.jobs.worker(slots, grace=grace, name=hostname.replace("@", "."))
+        self.worker: Worker = app.jobs.worker(
+            slots, grace=grace, name=hostname.replace("@", "."), listener=read_traceback_aloud
+        )
         self.worker.__enter__()
 
     def end(self) -> None:
