@@ -21,6 +21,7 @@ from private_server import Given
 from servers import LOUD, GivenPostgres, GivenRedis, PgBouncer, Postgres, Redis, Servers, hire
 
 SERVERS = Servers()
+collect_ignore = ["celery_upload"]  # a program of its own, tested as one: test_testing_docs.py
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from importlib import metadata, resources
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
 
 
 def modules_loaded_by(statement: str) -> set[str]:
@@ -22,6 +26,20 @@ def test_importing_jobsworth_loads_nothing_of_the_command_line() -> None:
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert resources.files("jobsworth").joinpath("py.typed").is_file()
+
+
+def test_the_plugin_of_pytest_travels_in_the_wheel(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        names = set(files.namelist())
+        (declared,) = (name for name in names if name.endswith(".dist-info/entry_points.txt"))
+        text = files.read(declared).decode()
+    assert "[pytest11]\njobsworth_pytest = jobsworth_pytest\n" in text
+    assert {"jobsworth_pytest.py", "jobsworth/testing/kit.py"} <= names
+    assert "jobsworth/integrations/celery/contrib/testing/worker.py" in names
+    assert not any(name.startswith("tests") for name in names)
 
 
 def test_the_command_line_is_declared() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobsworth import CurrentJob, Jobsworth, Retry
+from jobsworth.engines.sqlite import SqliteEngine
 from jobsworth.errors import BadOption
-from jobsworth.testing import crash
+from jobsworth.testing import HandClock, crash
 
 jobs = Jobsworth("sqlite:////nowhere/at/all.db")
 charged: set[str] = set()
@@ -78,6 +82,44 @@ def nothing_left_behind() -> Iterator[None]:
     assert "charge" not in vars(gateway)
 
 
+@jobs.task
+def reports(job: CurrentJob) -> None:
+    job.report_progress(1, 2)
+    gateway.charge(1)
+    job.report_progress(2, 2)
+
+
+@jobs.task
+def keyed(amount: int) -> None:
+    follow.options(key=f"follow-{amount}").enqueue(amount)
+
+
+class Bank:
+    """Keeps its books beside the jobs."""
+
+    def debit(self, connection: sqlite3.Connection, amount: int, to: str = "shop") -> None:
+        connection.execute("CREATE TABLE IF NOT EXISTS debits (amount INTEGER)")
+        connection.execute("INSERT INTO debits VALUES (?)", (amount,))
+
+
+bank = Bank()
+
+
+@jobs.task
+def pays(job: CurrentJob, amount: int) -> None:
+    with job.transaction() as connection:
+        bank.debit(connection, amount)
+        follow.options(transaction=connection).enqueue(amount)
+        gateway.charge(amount)
+
+
+@jobs.task
+async def pays_later(job: CurrentJob, amount: int) -> None:
+    async with job.transaction(result=amount) as connection:
+        bank.debit(connection, amount)
+        await gateway.acharge(amount)
+
+
 HERE = __name__
 DONE, WRITTEN = "done, and that not written down", "done, and that written down"
 TWICE = "Gateway.charge(5) happened 2 times"
@@ -139,6 +181,64 @@ def test_a_place_that_comes_again_is_told_apart() -> None:
     finally:
         del jobs.tasks["loops"]
     assert [each.where for each in report.crashes][1:3] == ['before `mark("a")`', 'before `mark("a")`, time 2']
+
+
+def in_a_file(folder: Path) -> Callable[[HandClock], SqliteEngine]:
+    """Makes engines, each with a file of its own."""
+    numbers = count()
+    return lambda clock: SqliteEngine(folder / f"{next(numbers)}.db", clock=clock)
+
+
+def test_what_is_in_the_jobs_own_transaction_happens_once(tmp_path: Path) -> None:
+    report = crash(jobs, pays, 5, effects=[(bank, "debit"), (gateway, "charge")], engine=in_a_file(tmp_path))
+    begun = ["claimed, and not begun", "before its transaction", "before asking the store", "after asking the store"]
+    assert [each.where for each in report.crashes] == [
+        *begun, "in its transaction, at the end", "after its transaction",
+    ]  # fmt: skip
+    assert report.twice == {"in its transaction, at the end": (TWICE,)}  # what no rollback undoes
+    assert report.unfinished == {}
+    books = sqlite3.connect(tmp_path / "5.db")  # of the run that was killed at the end of its transaction
+    assert books.execute("SELECT amount FROM debits").fetchall() == [(5,)]
+    books.close()
+
+
+def test_a_coroutine_is_killed_in_its_transaction_as_well(tmp_path: Path) -> None:
+    effects: list[Any] = [(bank, "debit"), (gateway, "acharge")]
+    report = crash(jobs, pays_later, 5, effects=effects, engine=in_a_file(tmp_path))
+    assert report.twice == {"in its transaction, at the end": ("Gateway.acharge(5) happened 2 times",)}
+    assert report.crashes[-1].where == "after its transaction"
+
+
+def test_a_transaction_that_is_no_ones_effect_would_be_told(tmp_path: Path) -> None:
+    """A debit outside of it, over a connection of its own, is not undone."""
+
+    @jobs.task(name="debits")
+    def debits(amount: int) -> None:
+        connection = sqlite3.connect(tmp_path / "books.db")
+        bank.debit(connection, amount, to="me")
+        connection.commit()
+        connection.close()
+
+    try:
+        report = crash(jobs, debits, 5, effects=[(bank, "debit")], engine=in_a_file(tmp_path))
+    finally:
+        del jobs.tasks["debits"]
+    assert report.twice == {DONE: ("Bank.debit(<sqlite3.Connection>, 5, to='me') happened 2 times",)}
+
+
+def test_each_report_of_progress_is_a_place() -> None:
+    report = crash(jobs, reports, effects=[(gateway, "charge")])
+    assert [each.where for each in report.crashes][1:3] == ["reporting progress", "reporting progress, time 2"]
+    assert list(report.twice) == ["reporting progress, time 2", DONE]
+
+
+def test_what_a_handler_enqueues_waits_for_its_end_so_that_keys_hold() -> None:
+    crash(jobs, keyed, 5).assert_once()
+
+
+def test_an_engine_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="another run already"):
+        crash(jobs, keyed, 5, engine=lambda clock: SqliteEngine(tmp_path / "one.db", clock=clock))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from unittest.mock import ANY
 import pytest
 
 from jobsworth import CurrentJob, Jobsworth, LeaseLost, QueueService, Retry
-from jobsworth.errors import AppNotFound, BadArguments, BadOption, JobFailed
+from jobsworth.errors import AppNotFound, BadArguments, BadOption, JobFailed, WaitTimeout
 from jobsworth.testing import DrainKit, HandClock, InlineKit, Kit, drain, fake, inline
 from jobsworth.testing.clock import ShownClock, seconds_of
 from jobsworth.testing.which import app_of
@@ -135,8 +136,12 @@ def test_a_failure_tells_what_was_enqueued(asserted: dict[str, Any], said: str) 
 
 def test_a_call_that_cannot_be_is_a_mistake_of_the_test() -> None:
     with fake(jobs) as kit:
-        with pytest.raises(BadArguments, match="missing a required argument"):
+        with pytest.raises(BadArguments, match=r'send\(\) needs argument "to"') as caught:
             kit.refute_enqueued(send, pair=1)
+        assert "queue=" not in str(caught.value.hint)
+        with pytest.raises(BadArguments, match='no argument "delai"') as caught:
+            kit.assert_enqueued(send, "ada", delai=3)
+        assert "beside them there are queue=, delay=, count=" in str(caught.value.hint)
         with pytest.raises(BadOption, match="a task or a QueueService"):
             kit.refute_enqueued(send.fn)  # type: ignore[arg-type]
 
@@ -169,6 +174,29 @@ def test_what_use_says_meanwhile_counts_afterwards(tmp_path: Path) -> None:
         mine.use(f"sqlite:///{tmp_path / 'other.db'}")
         assert mine.engine.kind == "memory"
     assert mine.engine.kind == "sqlite"
+
+
+@pytest.mark.parametrize(
+    ("mode", "advice"), [(fake, "nobody runs jobs"), (drain, r"says drain\(\)"), (inline, "delayed")]
+)
+def test_who_waits_for_a_job_that_nobody_runs_is_told(mode: Any, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobsworth.testing.kit.PATIENCE", 0.1)
+    with mode(jobs) as kit:
+        handle = send.options(delay=60).enqueue("ada")
+        for waits in (handle.result, lambda: asyncio.run(handle.aresult())):
+            with pytest.raises(WaitTimeout, match=r"within 0\.1 s") as caught:  # and not for ever
+                waits()
+            assert re.search(advice, str(caught.value.hint))
+        with pytest.raises(BadOption, match="in another mode of the testing kit already"), drain(jobs):
+            pass
+        with pytest.raises(AttributeError, match="jobs_drain and jobs_inline do" if mode is fake else "no attribute"):
+            kit.drain() if mode is fake else kit.run()
+
+
+def test_the_traceback_of_a_handler_is_in_the_log(draining: DrainKit, caplog: pytest.LogCaptureFixture) -> None:
+    send.enqueue("broken")
+    draining.drain()
+    assert "in send\n    raise OSError" in caplog.text
 
 
 # drain
@@ -356,6 +384,17 @@ def test_the_app_of_a_test_is_never_guessed(tmp_path: Path, monkeypatch: pytest.
     module.first, module.second = jobs, other  # type: ignore[attr-defined]
     with pytest.raises(AppNotFound, match=r"there are 2 Jobsworths: two_of_them:first, two_of_them:second"):
         app_of("", module)
+    module = type(sys)("tasks_of_one")
+    module.send, module.letters = send, letters  # type: ignore[attr-defined]
+    assert app_of("", module) is jobs
+    module.too = other.task(name="too")(lambda: None)  # type: ignore[attr-defined]
+    with pytest.raises(AppNotFound, match="that of tasks_of_one:too"):
+        app_of("", module)
+    module = type(sys)("imports_one")
+    module.some_shop = sys.modules["some_shop"]  # type: ignore[attr-defined]
+    assert app_of("", module) is other
+    with fake(jobs) as kit, pytest.raises(BadOption, match="task 'too' belongs to another Jobsworth"):
+        kit.refute_enqueued(other.tasks["too"])
     del sys.modules["some_shop"]
 
 

@@ -61,6 +61,7 @@ class Jobsworth(AtHome):
     """
 
     made: ClassVar[weakref.WeakSet[Jobsworth]] = weakref.WeakSet()  # all of this process that are still in use
+    front: object | None = None  # what a program's module holds instead of this: a Celery, say
 
     def __init__(
         self,
@@ -353,6 +354,10 @@ class Jobsworth(AtHome):
     def dead_letters(self, queue: str | None = None) -> DeadLetters:
         """The jobs that were given up, of one queue or of all."""
         return DeadLetters(self.bridge, self.find_task, queue)
+
+    def waiting_for(self) -> str | None:
+        """What keeps jobs that were enqueued here from being stored yet, in words. For a subclass."""
+        return None
 
     def prepare(self) -> None:
         """Called before a worker of this program is made. For a subclass: to load what declares its tasks."""

@@ -39,7 +39,14 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class Bridge:
-    """One engine for callers of any colour. Opens it on first use."""
+    """One engine for callers of any colour. Opens it on first use.
+
+    patience: how many seconds to wait for a job's end where no timeout is given; None is for ever.
+    advice:   what to do when that was not enough.
+    """
+
+    patience: float | None = None
+    advice = "is a worker running for its queue? `jobsworth status` shows"
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

@@ -137,10 +137,12 @@ class JobHandle(Generic[R_co]):
 
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until the job has ended, whichever way. Raises WaitTimeout (E304) after `timeout` seconds."""
+        timeout = self._bridge.patience if timeout is None else timeout
         return self._ended(self._bridge.wait(self._final, timeout), timeout)
 
     async def await_(self, timeout: float | None = None) -> Job:
         """The async twin of wait."""
+        timeout = self._bridge.patience if timeout is None else timeout
         return self._ended(await self._bridge.await_(self._final, timeout), timeout)
 
     def result(self, timeout: float | None = None) -> R_co:
@@ -209,10 +211,7 @@ class JobHandle(Generic[R_co]):
 
     def _ended(self, job: Job | None, timeout: float | None) -> Job:
         if job is None:
-            raise WaitTimeout(
-                f"job {self.id} has not ended within {timeout} s (it goes on)",
-                hint="is a worker running for its queue? `jobsworth status` shows",
-            )
+            raise WaitTimeout(f"job {self.id} has not ended within {timeout} s (it goes on)", hint=self._bridge.advice)
         return job
 
     def _value(self, job: Job) -> R_co:

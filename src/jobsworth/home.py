@@ -16,11 +16,15 @@ DEFAULT_URL = "sqlite:///jobsworth.db"
 
 
 class Home(NamedTuple):
-    """One place where jobs live. url: "" of an engine that was made by hand."""
+    """One place where jobs live. url: "" of an engine that was made by hand.
+
+    for_long: jobs that stay there may stay elsewhere for a while.
+    """
 
     url: str
     engine: Engine
     bridge: Bridge
+    for_long: bool = False
 
     @classmethod
     def at(cls, url: str) -> Home:
@@ -52,20 +56,27 @@ class AtHome:
     def staying(self, home: Home) -> Iterator[None]:
         """Within the block the jobs live there, whatever `home` and `use` say meanwhile. Nothing at home is touched.
 
-        It is for the whole process, not for one thread. Raises BadOption (E105) if they stay elsewhere already.
+        It is for the whole process, not for one thread. Raises BadOption (E105) if they stay elsewhere already, unless
+        that is for long: there they are back afterwards.
         """
-        if self._stay is not None:
-            raise BadOption(f"its jobs stay at {self._stay.engine.where} already", hint="leave that first")
+        before = self._stay
+        if before is not None and not before.for_long:
+            raise BadOption(f"its jobs stay at {before.engine.where} already", hint="leave that first")
         self._stay = home
         try:
             yield
         finally:
-            self._stay = None
+            self._stay = before
 
     @property
     def away(self) -> bool:
         """Whether the jobs stay elsewhere: see staying()."""
         return self._stay is not None
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether they could be asked to stay elsewhere now."""
+        return self._stay is None or self._stay.for_long
 
     def _now(self) -> Home:
         return self._stay or self.home()

@@ -67,7 +67,7 @@ class Signature:
         try:
             call = self._struct(*args, **kwargs) if self._direct else self._bind(args, kwargs)
         except TypeError:
-            raise self._bad_call(args, kwargs) from None
+            raise self.bad_call(args, kwargs) from None
         try:
             data = dump(call)
         except Exception as exc:
@@ -175,7 +175,8 @@ class Signature:
     def _hint(self) -> str:
         return f"the signature is {describe(self)}"
 
-    def _bad_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> BadArguments:
+    def bad_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> BadArguments:
+        """What is wrong with a call that does not fit."""
         named = [f.name for f in self._fields if f.kind in NAMED]
         open_ended = any(f.kind is Parameter.VAR_KEYWORD for f in self._fields)
         for name in () if open_ended else kwargs:

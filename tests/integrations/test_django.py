@@ -26,6 +26,7 @@ from jobsworth import Jobsworth, State
 from jobsworth.errors import BadOption, BadUrl, JobNotFound
 from jobsworth.integrations.django import house
 from jobsworth.integrations.django import jobs as project
+from jobsworth.testing import fake
 from jobsworth.transaction import checked_connection
 from web_client import a_url
 
@@ -116,6 +117,17 @@ def test_with_a_driver_that_cannot_share_its_transaction_the_job_follows_the_com
 
 def transaction_of_no_kind_we_know(_: object) -> object:
     return checked_connection(object())
+
+
+def test_a_test_that_misses_what_waits_for_the_commit_is_told(anywhere: Jobsworth) -> None:
+    with fake(anywhere) as kit:
+        with django_house.rolled_back():
+            echo.enqueue("a")
+            with pytest.raises(AssertionError, match="jobs were enqueued that wait for Django's transaction to commit"):
+                kit.assert_enqueued(echo, "a")
+        with pytest.raises(AssertionError) as caught:
+            kit.assert_enqueued(echo, "a")
+        assert "wait for" not in str(caught.value)
 
 
 def test_a_job_of_a_savepoint_goes_with_it(anywhere: Jobsworth) -> None:

@@ -47,7 +47,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_the_page_makes_a_project_that_works(project: Path) -> None:
-    for words, said in ((("makemigrations", "shop"), "Create model Order"), (("test",), "Ran 2 tests")):
+    for words, said in ((("makemigrations", "shop"), "Create model Order"), (("test",), "Ran 4 tests")):
         with django_processes.running(project, "manage.py", *words) as command:
             assert command.ends(within=60) == 0, command.said
         assert said in command.said, command.said

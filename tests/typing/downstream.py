@@ -7,8 +7,10 @@ a mistake that is no longer found fails the check as surely as right code that i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext
+from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, assert_type
 
 import psycopg
@@ -20,9 +22,24 @@ from sqlalchemy.orm import Session
 from starlette.applications import Starlette
 
 from jobsworth import CurrentJob, Jobsworth, QueueService, Retry, current_job, retrying
+from jobsworth.integrations.celery import Celery
+from jobsworth.integrations.celery.contrib.testing.worker import TestWorker, start_worker
 from jobsworth.integrations.fastapi import get_jobs
 from jobsworth.integrations.flask import JobsworthFlask
 from jobsworth.integrations.litestar import JobsworthPlugin
+from jobsworth.testing import (
+    DrainKit,
+    HandClock,
+    InlineKit,
+    Kit,
+    RealKit,
+    Report,
+    crash,
+    drain,
+    fake,
+    inline,
+    real,
+)  # fmt: skip
 from jobsworth.web import Level, Request, Site, Visitor, local_operator
 
 jobs = Jobsworth()
@@ -179,3 +196,49 @@ def lives_with_a_web_app() -> None:
     jobs.lifespan(worker="image_processing")  # type: ignore[call-overload]
     JobsworthFlask(Flask(__name__))  # type: ignore[arg-type]
     JobsworthPlugin(jobs, worker="image_processing")  # type: ignore[arg-type]
+
+
+# Tests of a program like this one. The fixtures are functions of pytest's: here they are arguments.
+def tests_what_is_enqueued(jobs_fake: Kit, jobs_inline: InlineKit, clock: HandClock) -> None:
+    jobs_fake.assert_enqueued(send_email, 7, "welcome", {}, queue="mailers", delay=timedelta(hours=1), count=1)
+    jobs_fake.refute_enqueued(images, {"file_path": "a.png"})
+    assert_type([job.id for job in jobs_fake.enqueued(count)], list[str])
+    clock.advance("3h")
+    jobs_inline.assert_enqueued(fetch, timeout=3, url="https://example.org")
+    jobs_fake.assert_enqueued(send_email, count="one")  # type: ignore[arg-type]
+    jobs_fake.assert_enqueued("send_email")  # type: ignore[arg-type]
+    jobs_fake.drain()  # type: ignore[attr-defined]
+    clock.advance(None)  # type: ignore[arg-type]
+
+
+async def tests_what_runs(jobs_drain: DrainKit, jobs_real: RealKit, crash_here: Callable[..., Report]) -> None:
+    handle = count.enqueue(3)
+    jobs_drain.lose(handle)
+    assert_type(jobs_drain.drain(within=5), int)
+    assert_type(await jobs_drain.adrain(), int)
+    assert_type(jobs_drain.observe(handle).id, str)
+    assert_type(jobs_drain.cancel(handle, "enough"), bool)
+    jobs_real.kill()
+    assert_type(crash_here(count, 3).twice, dict[str, tuple[str, ...]])
+
+
+def tests_without_pytest(folder: Path, mine: Celery) -> None:
+    with (
+        drain(jobs) as draining,
+        inline(jobs, HandClock()) as inlined,
+        fake(jobs) as kit,
+        real(jobs, folder) as process,
+    ):
+        assert_type((draining, inlined, kit, process), tuple[DrainKit, InlineKit, Kit, RealKit])
+    crash(jobs, count, 3, effects=["shop.deliver", (jobs, "open")], lines="every").assert_once()
+    with start_worker(mine, concurrency=2, queues="video") as worker:
+        assert_type(worker, TestWorker)
+        worker.reload()
+    with fake(mine.jobs) as kit:
+        kit.assert_enqueued(mine.tasks["tasks.process_upload"], 123)
+    start_worker(mine, concurrency="2")  # type: ignore[arg-type]
+
+
+def fixtures() -> Iterator[Kit]:
+    with fake(jobs, HandClock(1_700_000_000)) as kit:
+        yield kit

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
+from jobsworth.clock import Clock, system_clock
 from jobsworth.engine import Engine
 from jobsworth.errors import BadUrl
 from jobsworth.suggest import did_you_mean
@@ -17,8 +18,10 @@ __all__ = ["GROUP", "from_url", "redacted"]
 GROUP = "jobsworth.engines"  # entry points of other packages: scheme = "package:function taking the URL"
 
 
-def from_url(url: str) -> Engine:
+def from_url(url: str, *, clock: Clock | None = None) -> Engine:
     """The engine for a URL, not opened yet. Raises BadUrl (E103).
+
+    clock: for tests: the engine's time, instead of its own; engines of other packages know nothing of it (BadUrl).
 
     sqlite:///relative.db, sqlite:////absolute.db, postgresql://user@host/database, redis://host, rediss://host,
     valkey://host, unix:///redis.sock, memory://, or a scheme that an installed package offers. docs/engines.md has the
@@ -30,10 +33,12 @@ def from_url(url: str) -> Engine:
         raise BadUrl(f"{redacted(url)!r} is no URL: {exc}", hint="for example postgresql://user@[::1]:5432/db") from exc
     maker = _OURS.get(scheme)
     if maker is not None:
-        return maker(url)
+        return maker(url, clock)
     from importlib.metadata import entry_points
 
     for found in entry_points(group=GROUP, name=scheme):
+        if clock is not None:
+            raise BadUrl(f"the time of {redacted(url)!r} cannot be given", hint="make the engine yourself")
         engine: Engine = found.load()(url)
         return engine
     near = did_you_mean(scheme, _OURS)
@@ -42,7 +47,7 @@ def from_url(url: str) -> Engine:
     raise BadUrl(f"no engine for {redacted(url)!r}", hint=hint)
 
 
-def _sqlite(url: str) -> Engine:
+def _sqlite(url: str, clock: Clock | None) -> Engine:
     from jobsworth.engines.sqlite import SqliteEngine
 
     parts = urlsplit(url)
@@ -53,25 +58,25 @@ def _sqlite(url: str) -> Engine:
     path = unquote(parts.path.removeprefix("/"))
     if not path or parts.query:
         raise BadUrl(f"{url!r} must be a file's path and nothing else", hint="for example sqlite:///jobsworth.db")
-    return SqliteEngine(os.path.expanduser(path))  # noqa: PTH111 (a "~" may stand for any user)
+    return SqliteEngine(os.path.expanduser(path), clock=clock or system_clock)  # noqa: PTH111 (a "~" may stand for any user)
 
 
-def _memory(url: str) -> Engine:
+def _memory(url: str, clock: Clock | None) -> Engine:
     from jobsworth.engines.memory import MemoryEngine
 
     if urlsplit(url).netloc or urlsplit(url).path.strip("/"):
         raise BadUrl(f"{url!r}: memory:// takes nothing more; each one is its own")
-    return MemoryEngine()
+    return MemoryEngine(clock or system_clock)
 
 
-def _postgres(url: str) -> Engine:
+def _postgres(url: str, clock: Clock | None) -> Engine:
     try:
         from jobsworth.engines.postgres import PostgresEngine
         from jobsworth.engines.postgres.url import read
     except ImportError as exc:
         raise _missing(url, "postgres", exc) from exc
     conninfo, schema, doorbell = read(url, redacted(url))
-    return PostgresEngine(conninfo, where=redacted(url), schema=schema, doorbell=doorbell)
+    return PostgresEngine(conninfo, where=redacted(url), schema=schema, doorbell=doorbell, clock=clock)
 
 
 def _missing(url: str, extra: str, exc: ImportError) -> BadUrl:
@@ -80,13 +85,13 @@ def _missing(url: str, extra: str, exc: ImportError) -> BadUrl:
     )
 
 
-def _redis(url: str) -> Engine:
+def _redis(url: str, clock: Clock | None) -> Engine:
     from jobsworth.engines.redis import RedisEngine
 
-    return RedisEngine(url)
+    return RedisEngine(url, clock=clock)
 
 
-_OURS: dict[str, Callable[[str], Engine]] = {
+_OURS: dict[str, Callable[[str, Clock | None], Engine]] = {
     "sqlite": _sqlite,
     "postgresql": _postgres,
     "postgres": _postgres,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 import threading
 from collections import Counter
@@ -25,16 +26,16 @@ from jobsworth.engine import Engine
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.errors import BadOption
 from jobsworth.job import Job, NewJob
-from jobsworth.queue import QueueService
 from jobsworth.task import Task
 
 from .clock import HandClock
 from .fragile import Fragile, Watched
 from .hands import LEASE, DrainKit
-from .kit import task_of
+from .kit import Declared, task_of
 
 Effect = str | tuple[object, str]  # "shop.gateway.charge", or (gateway, "charge")
 _ID = "crash"
+_ADDRESS = re.compile(r"( object)? at 0x[0-9a-fA-F]+")  # of an object that is another in each run
 MOST = 500  # places at which one handler is killed
 
 
@@ -84,7 +85,7 @@ class Report:
 
 def crash(
     app: Jobsworth,
-    task: Task[..., Any] | QueueService,
+    task: Declared,
     *args: Any,
     effects: Sequence[Effect] = (),
     lines: Sequence[int | str] | str = (),
@@ -95,15 +96,18 @@ def crash(
     """Run a job of the task, again and again, each time killed at another place, and let another worker finish it.
 
     The places: when the job was claimed and nothing has begun, before and after each word that the handler has with the
-    store, when it is done and that is not written down, and when it just was. Also before each of these lines:
+    store, when it reports progress, before job.transaction(), at its end and after it, when all is done and that is not
+    written down, and when it just was. Also before each of these lines:
     lines:   numbers in the handler's file, pieces of its source text, or "every".
     effects: what must not happen twice: functions by their dotted name, or (object, "method"); they are called as ever.
-             One that is given the job's idempotency_key may be repeated: who receives it can tell. What the handler
-             enqueues is watched by itself.
+             One that is given the job's idempotency_key may be repeated: who receives it can tell. One that is given
+             the connection of job.transaction() has happened if that commits. What the handler enqueues is watched
+             by itself, and runs when the job has ended.
     before:  called before each run from the beginning, to make what the handler finds as it was.
-    engine:  makes the engine of each run.
+    engine:  makes the engine of each run, an empty one each time.
 
-    Raises BadOption (E105) for a handler that runs in a child process, and for lines that it does not have.
+    Raises BadOption (E105) for a handler that runs in a child process, for lines that it does not have, and for an
+    engine that is not empty.
     """
     of = task_of(task)
     if of.isolation == "process":
@@ -146,13 +150,18 @@ class _Bench:
         self._before()
         clock = HandClock()
         engine = self._engine(clock)
-        life = _Life(killed_at)
+        life = _Life(killed_at, self._task.name)
         fragile = Fragile(engine, life)
         kit = _CrashKit(self._app, cast(Engine, fragile), clock, life)
         with kit.staying(), ExitStack() as stack:
+            stack.enter_context(_reporting(life))
             for effect in self._effects:
                 stack.enter_context(_watching(effect, life))
-            self._app.enqueue_many([self._job])
+            (handle,) = self._app.enqueue_many([self._job])
+            if not handle.created:
+                raise BadOption(
+                    "the engine holds the job of another run already", hint="engine= makes an empty one each time"
+                )
             around = _tracing(self._task, self._lines, life)
             self._app.around.append(around)
             try:
@@ -161,6 +170,8 @@ class _Bench:
                     life.dead = False
                     clock.leap(LEASE + 1)
                     kit.drain()
+                life.alone = False
+                kit.drain()
             finally:
                 self._app.around.remove(around)
             life.end(kit.jobs)
@@ -172,11 +183,14 @@ class _Life:
     """What one run was, place by place. `happened`: how often each effect was called, by its name and arguments."""
 
     killed_at: int | None
+    task: str
     job_id: str = _ID
     places: list[str] = field(default_factory=list)
     happened: Counter[tuple[str, str]] = field(default_factory=Counter)
     state: str = ""
     dead: bool = False
+    alone: bool = True
+    _held: tuple[object, Counter[tuple[str, str]]] | None = None  # a transaction's connection, and what it was given
     _times: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _over: bool = False  # the kill has happened; what comes now is the second run
@@ -208,9 +222,23 @@ class _Life:
             raise Killed(name)
         if job is not None and job.idempotency_key in (*args, *kwargs.values()):
             return
-        shown = [*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())]
+        given = [("", value) for value in args] + [(f"{key}=", value) for key, value in kwargs.items()]
+        connection, happened = self._held if job is not None and self.is_mine() and self._held else (None, None)
+        inside = happened is not None and any(value is connection for _, value in given)
+        shown = [f"{key}{_ADDRESS.sub('', repr(value))}" for key, value in given]
         with self._lock:
-            self.happened[name, ", ".join(shown)] += 1
+            (happened if happened is not None and inside else self.happened)[name, ", ".join(shown)] += 1
+
+    @contextmanager
+    def within(self, connection: object) -> Iterator[None]:
+        """What is given the connection meanwhile has happened if the block ends well."""
+        happened: Counter[tuple[str, str]] = Counter()
+        self._held = connection, happened
+        try:
+            yield
+        finally:
+            self._held = None
+        self.happened += happened
 
     def end(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -241,7 +269,21 @@ class _CrashKit(DrainKit):
         return Watched(self.engine, self._life)
 
     async def _due(self, engine: Engine) -> list[Job]:
-        return [] if self._life.dead else await super()._due(engine)
+        due = [] if self._life.dead else await super()._due(engine)
+        return [job for job in due if job.id == self._life.job_id] if self._life.alone else due
+
+
+@contextmanager
+def _reporting(life: _Life) -> Iterator[None]:
+    """Each report of progress is a place: a pulse would have carried it, at a moment of its own."""
+    original = CurrentJob.report_progress
+
+    def reported(job: CurrentJob, *args: Any, **kwargs: Any) -> None:
+        original(job, *args, **kwargs)
+        life.reach_or_die("reporting progress")
+
+    with patch.object(CurrentJob, "report_progress", reported):
+        yield
 
 
 @contextmanager

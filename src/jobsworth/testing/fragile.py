@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from jobsworth.bridge import Bridge
 from jobsworth.engine import Engine, Heard, Pulse, Turn, Want, WorkerCard
@@ -12,6 +15,7 @@ from jobsworth.job import Claim, JobId, Lease, NewJob, Receipt, WorkerId
 from jobsworth.lifecycle import Settlement
 
 T = TypeVar("T")
+BEFORE, INSIDE, AFTER = "before its transaction", "in its transaction, at the end", "after its transaction"
 _speaking: ContextVar[bool] = ContextVar("jobsworth_testing_speaking", default=False)
 
 
@@ -19,7 +23,9 @@ class Life(Protocol):
     """Who decides where it ends."""
 
     job_id: JobId
+    task: str
     dead: bool
+    alone: bool  # nothing but jobs of that task is to run for now
 
     def reach(self, where: str) -> bool:
         """At a place. True if this is the end, or was before."""
@@ -27,6 +33,10 @@ class Life(Protocol):
 
     def reach_or_die(self, where: str) -> None:
         """The same where an exception ends it."""
+        ...
+
+    def within(self, connection: object) -> AbstractContextManager[None]:
+        """What is given the connection within the block has happened if the block ends well, and else has not."""
         ...
 
 
@@ -38,13 +48,38 @@ class Fragile:
         self._life = life
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
+        found = getattr(self._engine, name)
+        if name == "completing":
+            return lambda ending: self._completing(found(ending))
+        if name == "acompleting":
+            return lambda ending: self._acompleting(found(ending))
+        return found
+
+    @contextmanager
+    def _completing(self, block: AbstractContextManager[Any]) -> Iterator[Any]:
+        """`with job.transaction()`: what is in it is undone by a death, until it is committed."""
+        self._life.reach_or_die(BEFORE)
+        with block as connection, self._life.within(connection):
+            yield connection
+            self._life.reach_or_die(INSIDE)
+        self._life.reach_or_die(AFTER)
+
+    @asynccontextmanager
+    async def _acompleting(self, block: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
+        self._life.reach_or_die(BEFORE)
+        async with block as connection:
+            with self._life.within(connection):
+                yield connection
+                self._life.reach_or_die(INSIDE)
+        self._life.reach_or_die(AFTER)
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
         life = self._life
         ending = any(settlement.lease.job_id == life.job_id for settlement in settle)
         if life.dead or (ending and life.reach("done, and that not written down")):
             return Turn([])
+        if life.alone:
+            want = [replace(each, tasks=(life.task,)) for each in want if life.task in each.tasks]
         answer = await self._engine.turn(worker, settle, want, lease=lease)
         if ending and life.reach("done, and that written down"):
             return Turn([])

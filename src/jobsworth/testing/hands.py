@@ -7,6 +7,7 @@ promote what is due). So nothing waits for real time to pass, and the clock of t
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -25,10 +26,10 @@ from jobsworth.outcome import Lost, Released
 from jobsworth.retry import Retry
 
 from .clock import HandClock
-from .kit import Kit
+from .kit import PATIENCE, Kit
 
+_log = logging.getLogger("jobsworth.testing")
 LEASE = 30.0
-PATIENCE = 30.0  # seconds of real time until a test is told that something hangs
 GRACE = 5.0  # seconds for what hangs, once that was told
 NO_CHILD = "jobsworth.testing.nochild"
 DEAD, OTHER = "testing.dead", "testing.other"  # workers that never ran
@@ -39,6 +40,8 @@ class DrainKit(Kit):
 
     ran: how many attempts have ended so far.
     """
+
+    advice = "jobs run when the test says drain(), those that are delayed once the clock was moved"
 
     def __init__(self, app: Jobsworth, engine: Engine, clock: HandClock) -> None:
         super().__init__(app, engine, clock)
@@ -177,7 +180,7 @@ class DrainKit(Kit):
             self.ran += 1
         elif isinstance(event, Fault):
             self._faults.append(event)
-        read_aloud(event)
+        read_traceback_aloud(event)
 
 
 class InlineKit(DrainKit):
@@ -187,6 +190,8 @@ class InlineKit(DrainKit):
     what comes due on the way runs at its own moment. A handler's exception does what it always does: it is not raised
     where the job was enqueued. What another program or an open transaction stores runs at the next such occasion.
     """
+
+    advice = "what is delayed runs once the clock was moved"
 
     def _bridge(self) -> Bridge:
         return _Inline(self)
@@ -227,6 +232,13 @@ class _Inline(Bridge):
         if not in_a_worker():
             await asyncio.to_thread(self._kit.enqueued_something)
         return receipts
+
+
+def read_traceback_aloud(event: Event) -> None:
+    """A worker's listener: pytest shows the log, and with it what handlers raised, if the test fails."""
+    read_aloud(event)
+    if isinstance(event, AttemptEnded) and event.settlement.failure and event.settlement.failure.traceback:
+        _log.warning("%s", event.settlement.failure.traceback)
 
 
 async def _told(job: CurrentJob) -> bool | None:

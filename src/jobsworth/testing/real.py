@@ -13,12 +13,11 @@ from jobsworth.engine import Engine, Where
 from jobsworth.engines.sqlite import SqliteEngine
 from jobsworth.errors import BadOption
 from jobsworth.job import HELD, LIVE, Job
-from jobsworth.worker.spec import spec_of
 
 from .clock import HandClock
-from .kit import Kit
+from .kit import PATIENCE, Kit
+from .which import spec_for
 
-PATIENCE = 30.0  # seconds of real time
 LEASE = "30s"
 APP, FOLDER = "JOBSWORTH_TESTING_APP", "JOBSWORTH_TESTING_FOLDER"  # told to the worker: what it runs, and where
 HERE = "jobsworth.testing.elsewhere:jobs"  # the app as the worker has it
@@ -31,11 +30,13 @@ class RealKit(Kit):
     path: the database's file.  process: the worker's, None while there is none.
     """
 
+    advice = "what is delayed runs once the clock was moved; jobs_real.said is what the worker wrote"
+
     def __init__(self, app: Jobsworth, folder: Path, clock: HandClock, spec: str | None = None) -> None:
         clock.show(folder / MOMENT)
         self.path = folder / DATABASE
         super().__init__(app, SqliteEngine(self.path, clock=clock), clock)
-        found = spec or spec_of(app)
+        found = spec or spec_for(app)
         if found is None:
             raise BadOption(
                 "jobs_real needs an app that another process can import",

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from jobsworth.codec.carry import dump
 from jobsworth.errors import BadArguments, Incompatible
 from jobsworth.job import PENDING, Job
-from jobsworth.signature import describe
 from jobsworth.task import Task
 from jobsworth.wording import count, duration
 
+_OPTIONS = ("queue", "delay", "count")
 _SHOWN = 10  # jobs named in a message
 
 
@@ -52,19 +53,27 @@ class Wanted:
         ]
 
 
-def bound(task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+def bound(task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
     """A call's arguments by name, defaults included; None for a call that names none.
 
     Raises BadArguments (E402) for a call that the task could not be enqueued with.
     """
+    __tracebackhide__ = True
     if not args and not kwargs:
         return None
     try:
         call = task.signature.parameters.bind(*args, **kwargs)
-    except TypeError as exc:
-        raise BadArguments(f"{task.name}(): {exc}", hint=f"the signature is {describe(task.signature)}") from exc
+    except TypeError:
+        raise _with_ours(task.signature.bad_call(args, kwargs), kwargs) from None
     call.apply_defaults()
     return dict(call.arguments)
+
+
+def _with_ours(wrong: BadArguments, kwargs: Mapping[str, Any]) -> BadArguments:
+    """The same, if it may be that an option of the assertion was meant."""
+    near = [near for name in kwargs for near in get_close_matches(name, _OPTIONS, 1)]
+    hint = f"{wrong.hint}; beside them there are {', '.join(f'{name}=' for name in _OPTIONS)}" if near else wrong.hint
+    return BadArguments(wrong.message, hint=hint)
 
 
 def arguments_of(task: Task[..., Any], job: Job) -> dict[str, Any] | None:

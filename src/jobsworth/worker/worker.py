@@ -189,6 +189,10 @@ class Worker:
                 hint="its jobs run again elsewhere when their leases have run out; start it anew",
             ) from self._office.failure
 
+    def look(self) -> None:
+        """Look at the engine now, without waiting for a ring: its clock was moved, say. From any thread."""
+        self._office.ring()
+
     async def stopped(self) -> None:
         """Wait until stop() is called."""
         assert self._stop is not None

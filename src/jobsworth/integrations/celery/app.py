@@ -85,7 +85,7 @@ class Celery:
     def _follow(self) -> None:
         """The settings have changed."""
         url = engine_url(self.conf.broker_url)
-        if url != self.jobs.url:
+        if url != self.jobs.home().url:  # not where they stay for a while
             self.jobs.use(url)
         backend = (url, self.conf.result_backend)
         if backend != self._heeded:
@@ -145,6 +145,12 @@ class Celery:
         if name not in self.tasks:
             raise NotRegistered(name)
         return self.tasks[name]
+
+    def forget(self, functions: Sequence[Callable[..., Any]]) -> None:
+        """Drop the tasks that were made of these functions."""
+        names = [name for name, task in self.tasks.items() if getattr(task, "__wrapped__", None) in functions]
+        for name in names:
+            del self.tasks[name], self.jobs.tasks[name]
 
     def queue_names(self) -> list[str]:
         return self.router.queue_names()

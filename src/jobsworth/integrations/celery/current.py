@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from . import request
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 Declare = Callable[["Celery"], "Task"]
 _lock = threading.RLock()
 _apps: weakref.WeakSet[Celery] = weakref.WeakSet()
-_shared: list[Declare] = []
+_shared: list[tuple[Callable[..., Any], Declare]] = []
+_onlookers: list[Callable[[Celery], None]] = []
 _meant: list[Celery] = []  # the one that is meant, last. A list: a module's attribute is where others look for an app
 
 
@@ -27,7 +29,10 @@ def joined(made: Celery, *, current: bool) -> None:
         if current:
             _meant[:] = [made]
         declared = list(_shared)
-    for declare in declared:
+        onlookers = list(_onlookers)
+    for onlooker in onlookers:
+        onlooker(made)
+    for _, declare in declared:
         declare(made)
 
 
@@ -45,13 +50,53 @@ def app() -> Celery:
     return _meant[-1]
 
 
-def share(declare: Declare) -> None:
-    """Declare a task in every app, those to come included."""
+def share(fn: Callable[..., Any], declare: Declare) -> None:
+    """Declare a function as a task in every app, those to come included."""
     with _lock:
-        _shared.append(declare)
+        _shared.append((fn, declare))
         known = list(_apps)
     for each in known:
         declare(each)
+
+
+def apps() -> list[Celery]:
+    """Every app of this process that is still in use."""
+    with _lock:
+        return list(_apps)
+
+
+@contextmanager
+def looking_on(onlooker: Callable[[Celery], None]) -> Iterator[None]:
+    """Within the block it is called with each app that is made."""
+    _onlookers.append(onlooker)
+    try:
+        yield
+    finally:
+        _onlookers.remove(onlooker)
+
+
+@contextmanager
+def as_before() -> Iterator[None]:
+    """After the block the app is meant that was meant before, and shared tasks are gone that functions declared.
+
+    Those of a module stay, whenever it was imported: it is imported once.
+    """
+    meant, shared = list(_meant), list(_shared)
+    try:
+        yield
+    finally:
+        with _lock:
+            _meant[:] = meant
+            gone = [fn for fn, declare in _shared if (fn, declare) not in shared and "<locals>" in fn.__qualname__]
+            _shared[:] = [(fn, declare) for fn, declare in _shared if fn not in gone]
+        for each in apps():
+            each.forget(gone)
+
+
+def leave(made: Celery) -> None:
+    """No shared task is declared in this app any more."""
+    with _lock:
+        _apps.discard(made)
 
 
 class Proxy:

@@ -39,7 +39,7 @@ class CeleryJobs(Jobsworth):
 
     def __init__(self, celery: Celery, url: str) -> None:
         super().__init__(url)
-        self.celery = celery
+        self.celery = self.front = celery
         self.listeners.append(self._hear)
 
     def declare(self, task: Task) -> Handled:
@@ -181,6 +181,7 @@ def handler_of(task: Task) -> Callable[..., Any]:
     handle: Any = in_loop if task.is_async else in_thread
     handle.__name__, handle.__doc__, handle.__module__ = task.name.rpartition(".")[2], task.__doc__, task.__module__
     handle.__signature__ = _plain(task.run)
+    handle.__wrapped__ = getattr(task, "__wrapped__", task.run)  # whose lines it has
     made: Callable[..., Any] = handle
     return made
 

@@ -22,6 +22,7 @@ from .settings import RULES, verdict
 
 if TYPE_CHECKING:
     from .app import Celery
+    from .house import Handled
     from .request import Context
     from .result import AsyncResult, EagerResult
     from .run import ExceptionInfo
@@ -243,6 +244,11 @@ class Task:
         return self.queue or self.app.router.queue_of(self)
 
     @property
+    def jobsworth_task(self) -> Handled:
+        """The same task as `app.jobs` knows it: what the testing kit and everything else of Jobsworth's takes."""
+        return self.app.handled(self)
+
+    @property
     def hard_limit(self) -> Limit:
         return self.app.conf.task_time_limit if self.time_limit is None else self.time_limit
 
@@ -305,7 +311,7 @@ def shared_task(*args: Any, **options: Any) -> Any:
     """A task for whichever app will be there: `@shared_task` or `@shared_task(bind=True, ...)`."""
 
     def declare(fn: Callable[..., Any]) -> Any:
-        current.share(lambda app: app.task(fn, **options))
+        current.share(fn, lambda app: app.task(fn, **options))
         return current.Proxy(lambda: (app := current.app()).tasks[options.get("name") or task_name(app, fn)])
 
     return declare(*args) if args else declare

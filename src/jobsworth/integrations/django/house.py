@@ -103,17 +103,31 @@ class DjangoJobs(Jobsworth):
         else:
             call()
 
+    def waiting_for(self) -> str | None:
+        """The commit of this thread's transaction, if jobs wait for it."""
+        waiting = [call for _, call, *_ in connections[settings.given().database].run_on_commit]
+        if not any(isinstance(call, _Storing) for call in waiting):
+            return None
+        return "Django's transaction to commit: in a TestCase, captureOnCommitCallbacks(execute=True) does that"
+
     def _store_on_commit(
         self, tasks: Sequence[Task[..., Any]], jobs: Sequence[NewJob], alias: str
     ) -> list[JobHandle[Any]]:
         handles = self._handles(tasks, [Receipt(job.id) for job in jobs])
-
-        def store() -> None:
-            for handle, stored in zip(handles, super(DjangoJobs, self).store(tasks, jobs), strict=True):
-                handle.id, handle.created = stored.id, stored.created
-
-        transaction.on_commit(store, using=alias)
+        store = super().store
+        transaction.on_commit(_Storing(lambda: store(tasks, jobs), handles), using=alias)
         return handles
+
+
+class _Storing:
+    """What is called at the commit. The handles that were given out then know what became of their jobs."""
+
+    def __init__(self, store: Callable[[], list[JobHandle[Any]]], handles: list[JobHandle[Any]]) -> None:
+        self._store, self._handles = store, handles
+
+    def __call__(self) -> None:
+        for handle, stored in zip(self._handles, self._store(), strict=True):
+            handle.id, handle.created = stored.id, stored.created
 
 
 def in_transaction(alias: str) -> bool:

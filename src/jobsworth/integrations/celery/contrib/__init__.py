@@ -1,0 +1,1 @@
+"""What Celery has under `celery.contrib` and programs import from there."""
