@@ -49,6 +49,7 @@ class Celery:
 
     broker:  where the jobs live, results included: redis://, postgresql://, sqlite:/// or memory://.
     backend: heeded as far as it names the same place; else a warning says that it is not.
+    strict_typing: False lets tasks be sent with arguments that they do not take, unless they say otherwise.
     Other keywords are settings. Raises NotSupported (E105).
     """
 
@@ -64,10 +65,14 @@ class Celery:
         set_as_current: bool = True,
         task_cls: type[Task] | str | None = None,
         changes: Mapping[str, Any] | None = None,
+        strict_typing: bool = True,
+        autofinalize: bool = True,
         **settings: Any,
     ) -> None:
+        del autofinalize  # tasks are there when they are declared
         self.main = main
         self.tasks = Registry(self)
+        self.strict_typing = strict_typing
         self.router = Router(self)
         self.rates = Rates()
         self.control = Control(self)
@@ -126,6 +131,10 @@ class Celery:
 
     def register_task(self, task: Task | type[Task]) -> Task:
         """Add a task that is a class of its own. Raises BadOption (E105) if its name is taken."""
+        kind = task if isinstance(task, type) else type(task)
+        known = self.tasks.get(kind.name or self.gen_task_name(kind.__name__, kind.__module__))
+        if known is not None and type(known) is kind:
+            return known
         made = task() if isinstance(task, type) else task
         made.app = self
         made.name = made.name or self.gen_task_name(type(made).__name__, type(made).__module__)
@@ -186,7 +195,7 @@ class Celery:
             try:
                 importlib.import_module(module)
             except ModuleNotFoundError as exc:
-                if exc.name is None or not f"{module}.".startswith(f"{exc.name}."):
+                if exc.name != module or module == name:
                     raise
 
     def import_modules(self) -> None:
@@ -257,7 +266,9 @@ class Celery:
         """`current_app` is this one from now on."""
         current.become(self)
 
-    set_default = set_current
+    def set_default(self) -> None:
+        """`current_app` is this one where none is."""
+        current.be_default(self)
 
     def finalize(self, auto: bool = False) -> None:
         """Nothing: tasks are there when they are declared."""

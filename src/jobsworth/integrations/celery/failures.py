@@ -20,10 +20,10 @@ _OURS = {
 }
 
 
-def exception_of(job: Job, task: Task | None) -> BaseException:
+def exception_of(job: Job, task: Task | None) -> Exception:
     """What a job failed with. A class is looked for among those that its task declares, never by a stored name."""
     failure = job.failure or Failure("Exception", "")
-    known: dict[str, Callable[[str], BaseException]] = {
+    known: dict[str, Callable[[str], Exception]] = {
         "cancelled": TaskRevokedError, "expired": TaskRevokedError, "timeout": TimeLimitExceeded,
         "crashed": WorkerLostError,
     }  # fmt: skip
@@ -33,7 +33,7 @@ def exception_of(job: Job, task: Task | None) -> BaseException:
     if failure.type in _OURS:
         return _OURS[failure.type](failure.message)
     for declared in task.declared if task is not None else ():
-        if _name(declared) == failure.type:
+        if issubclass(declared, Exception) and _name(declared) == failure.type:
             try:
                 return declared(_unquoted(failure.message) if issubclass(declared, KeyError) else failure.message)
             except Exception:  # noqa: BLE001 (it takes other arguments: then its text must do)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .task import Task
 
 UNBOUNDED = 2**31 - 1  # attempts of a task whose max_retries is None
+UNTOLD = ("timeout", "crashed", "incompatible")  # reasons of failures that no run has told of
 IN_PROCESSES = ("prefork", "processes")
 # Annotations that say nothing to us: a value of these travels as it is, whatever stands there.
 _JSON = (int, float, str, bool, list, dict, tuple, type(None), Any, object, *KNOWN)
@@ -134,8 +135,12 @@ class CeleryQueue(Queue):
             return
         args, kwargs = arguments_of(task, job)
         task_id = kept_in(meta_of(job)).get("id", job.id)
-        why: BaseException = exception_of(job, task.celery)
-        if job.failure is not None and job.failure.reason == "exhausted":
+        why = exception_of(job, task.celery)
+        reason = job.failure.reason if job.failure is not None else ""
+        if reason in UNTOLD:
+            einfo = run.ExceptionInfo(why, job.failure.traceback if job.failure else None)
+            run.told_of(task.celery, job, args, kwargs, why, einfo)
+        if reason == "exhausted":
             cause, text = why, f"{task.name}[{task_id}] has no retries left: {error}"
             why = MaxRetriesExceededError(text, task_args=args, task_kwargs=kwargs)
             why.__cause__ = cause

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jobsworth.codec import decode
 from jobsworth.context import CurrentJob, current_job
 from jobsworth.errors import Ending, GiveUp, RetryAfter, Snooze
-from jobsworth.job import Claim
+from jobsworth.job import Claim, Job
 
 from . import limits, signals, states
 from .canvas import Signature
 from .exceptions import Ignore, Reject, Retry
-from .request import Context, entered, of_job
+from .request import Context, entered, kept_in, of_job
 from .result import FOLLOWED
 from .schedule import seconds_until
 from .sending import send_again
@@ -183,6 +184,19 @@ def _failed(
             )
         else:
             _follow(task, request, each, (request.id,), f"link_error.{number}")
+
+
+def told_of(task: Task, job: Job, args: list[Any], kwargs: dict[str, Any], exc: Exception, info: ExceptionInfo) -> None:
+    """Tell of a failure that no run could tell: its process was killed or died, or its arguments do not fit."""
+    kept = kept_in(decode(job.meta) if job.meta else {})
+    request = Context(
+        id=kept.get("id", job.id), task=task.name, args=args, kwargs=kwargs, called_directly=False,
+        retries=max(0, job.errors - 1) + kept.get("retries", 0), root_id=kept.get("root_id", job.id),
+        parent_id=kept.get("parent_id"), errbacks=kept.get("link_error"), headers=kept.get("headers"),
+    )  # fmt: skip
+    with entered(task, request):
+        _failed(task, request, args, kwargs, exc, info)
+        _hook(task.after_return, states.FAILURE, exc, request.id, args, kwargs, None)
 
 
 def _follow(task: Task, request: Context, given: dict[str, Any], first: tuple[Any, ...], name: str) -> None:

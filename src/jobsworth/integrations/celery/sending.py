@@ -72,7 +72,9 @@ def send(
     if queue != job.queue:
         job = msgspec.structs.replace(job, queue=checked(queue, "queue name"))
     (handle,) = app.jobs.store([handled], [job])
-    if not handle.created and not quietly:
+    # A run that is repeated sends its callbacks again, with the same ids: they are there.
+    ours = quietly or (parent is not None and handle.id.startswith(f"{parent.id}."))
+    if not handle.created and not ours:
         warnings.warn(
             f"there is a job {handle.id} already: nothing was stored. In Celery it would run a second time",
             DiffersFromCelery, stacklevel=4,

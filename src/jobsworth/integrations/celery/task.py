@@ -64,7 +64,7 @@ class Task:
     soft_time_limit: Limit = None
     ignore_result: bool | None = None
     track_started: bool | None = None
-    typing: bool = True
+    typing: bool | None = None
     trail: bool = True
     serializer: str = "json"
     acks_late: bool | None = None
@@ -101,7 +101,8 @@ class Task:
             raise TypeError("task args must be a list or tuple")
         given, named = tuple(args or ()), dict(kwargs or {})
         if not self.app.conf.task_always_eager:
-            return send(self, given, named, options, loosely=not self.typing)
+            strict = self.app.strict_typing if self.typing is None else self.typing
+            return send(self, given, named, options, loosely=not strict)
         signature = self.app.handled(self).signature  # as in Celery, they go through JSON
         given, named = signature.unpack(signature.pack(given, named))
         chosen = {name: options[name] for name in eager.HEEDED if name in options}
