@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator
-from typing import Any
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, ClassVar
 
 import celery_limits as limits
 import pytest
 
-from jobsworth.integrations.celery import (
-    Celery,
-    Task,
-    TaskFailed,
-    current_task,
-)
+from jobsworth.integrations.celery import AsyncResult, Celery, NotSupported, Task, TaskFailed, current_task, states
 from jobsworth.integrations.celery.exceptions import (
     Ignore,
     MaxRetriesExceededError,
@@ -23,6 +21,7 @@ from jobsworth.integrations.celery.exceptions import (
     TaskRevokedError,
     TimeLimitExceeded,
 )
+from jobsworth.integrations.celery.result import GroupResult, ResultSet, result_from_tuple
 from waiting import until
 
 
@@ -186,10 +185,16 @@ def test_retry_outside_of_a_run_raises_what_is_wrong(plain: Celery) -> None:
 
 def test_limits_and_terminate_end_what_runs_in_child_processes() -> None:
     with limits.app.jobs.worker():
-        soft, hard, long = limits.soft.delay(), limits.hard.delay(), limits.long.delay()
+        soft, hard, long = (
+            limits.soft.delay(),
+            limits.hard.apply_async(link_error=limits.errback.s()),
+            limits.long.delay(),
+        )
         assert soft.get(timeout=20) == "tidied"
         with pytest.raises(TimeLimitExceeded):
             hard.get(timeout=20)
+        until(lambda: len(limits.told) == 2, 20)
+        assert limits.told == [("TimeLimitExceeded", hard.id), ("errback", hard.id)]
         inspect = limits.app.control.inspect()
         ((name, (shown,)),) = until(lambda: [each for each in inspect.active().items() if each[1]], 20)
         assert (shown["id"], shown["name"], shown["hostname"]) == (long.id, "celery_limits.long", name)
@@ -199,3 +204,155 @@ def test_limits_and_terminate_end_what_runs_in_child_processes() -> None:
             long.get(timeout=20)
     assert limits.app.control.inspect().active() is None
     limits.app.close()
+
+
+class Told(Task):
+    """Writes down what it is called with."""
+
+    told: ClassVar[list[Any]] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.told.append(("call", args, kwargs))
+        return super().__call__(*args, **kwargs)
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        self.told.append(("before", args, kwargs))
+        if kwargs.get("how") == "unfit":
+            raise ValueError("not like this")
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        self.told.append(("success", retval, args, kwargs))
+
+    def on_retry(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        self.told.append(("retry", repr(exc), str(einfo).splitlines()[-1].rpartition(".")[2]))
+
+    def on_failure(self, exc: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        self.told.append(("failure", repr(exc), args, kwargs, str(einfo).splitlines()[-1]))
+
+    def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        self.told.append(("after", status, repr(retval), einfo))
+
+
+def test_hooks_and_call_of_a_base_class_see_a_run_as_celery_shows_it(plain: Celery) -> None:
+    told = Told.told
+    told.clear()
+
+    @plain.task(base=Told, bind=True, max_retries=1)
+    def runs(self: Task, number: int, how: str = "fine") -> int:
+        match how:
+            case "again" if not self.request.retries:
+                raise self.retry(exc=ValueError("once"), countdown=0)
+            case "fails":
+                raise KeyError("gone")
+            case "ignored":
+                raise Ignore
+        return runs(number + 1, how="inner") if how == "outer" else number
+
+    def of(how: str) -> list[Any]:
+        told.clear()
+        runs.delay(1, how=how).get(timeout=10, propagate=False)
+        until(lambda: how == "ignored" or told[-1][0] == "after")
+        return [each for each in told if each[:1] + each[2:] != ("before", {"how": how})]
+
+    call = ("call", (1,), {"how": "again"})
+    with plain.jobs.worker():
+        assert of("again") == [
+            call, ("retry", "ValueError('once')", "Retry: Retry in 0s: ValueError('once')"), call,
+            ("success", 1, [1], {"how": "again"}), ("after", "SUCCESS", "1", None),
+        ]  # fmt: skip
+        assert of("fails")[1:] == [
+            ("failure", "KeyError('gone')", [1], {"how": "fails"}, "KeyError: 'gone'"),
+            ("after", "FAILURE", "KeyError('gone')", None),
+        ]  # fmt: skip
+        assert [each[0] for each in of("unfit")] == ["failure", "after"]
+        assert of("ignored") == [("call", (1,), {"how": "ignored"})]
+        outer = of("outer")
+        assert outer[:2] == [("call", (1,), {"how": "outer"}), ("call", (2,), {"how": "inner"})]
+        assert outer[2] == ("success", 2, [1], {"how": "outer"})
+
+
+def test_a_retry_holds_once_it_was_asked_for_and_one_by_hand_is_bounded(plain: Celery) -> None:
+    ran: list[str] = []
+
+    @plain.task(bind=True, max_retries=1)
+    def asks(self: Task, how: str) -> str:
+        ran.append(how)
+        if how == "by hand":
+            raise Retry("again", when=0)
+        if self.request.retries:
+            return f"{how} {self.request.retries}"
+        try:
+            said = self.retry(countdown=0, throw=False)
+            assert isinstance(said, Retry)
+            if how == "other":
+                raise KeyError("after asking")
+            self.retry(countdown=0)
+        except Retry:
+            pass  # as programs do that catch everything
+        return "never seen"
+
+    with plain.jobs.worker():
+        assert asks.delay("swallowed").get(timeout=10) == "swallowed 1"
+        assert asks.delay("other").get(timeout=10) == "other 1"
+        by_hand = asks.delay("by hand")
+        by_hand.get(timeout=10, propagate=False)
+        assert (by_hand.status, ran.count("by hand")) == ("FAILURE", 2)
+
+
+def test_retry_moves_the_job_where_its_options_say(plain: Celery) -> None:
+    told: list[Any] = []
+
+    class Buried(Task):
+        def on_dead_letter(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+            told.append((type(exc).__name__, task_id, args, kwargs))
+
+    @plain.task(bind=True, base=Buried, max_retries=2)
+    def moves(self: Task, step: int, *, to: str = "") -> list[Any]:
+        run = self.request
+        if step < 2:
+            raise self.retry(kwargs={"step": step + 1, "to": "other"}, queue="other", priority=7, countdown=0)
+        if to == "fails" or step > 2:
+            raise self.retry(args=(step + 1,), countdown=0)
+        return [run.id, run.args, run.kwargs, run.retries, run.delivery_info["routing_key"], run.headers]
+
+    plain.conf.task_queues = ["other"]
+    with plain.jobs.worker():
+        moved = moves.apply_async((0,), headers={"h": 1})
+        assert moved.get(timeout=10) == [moved.id, [2], {"to": "other"}, 2, "other", {"h": 1}]
+        lost = moves.delay(3)
+        with pytest.raises(MaxRetriesExceededError):
+            lost.get(timeout=10)
+        until(lambda: told)
+        assert told == [("MaxRetriesExceededError", lost.id, [5], {})]
+        later = moves.apply_async((0,), countdown=60)
+        later.revoke()
+        assert later.status == "REVOKED"
+
+
+def test_progress_may_hold_what_results_may(plain: Celery) -> None:
+    go = threading.Event()
+
+    @plain.task(bind=True, track_started=True)
+    def steps(self: Task) -> Any:
+        self.update_state(state="COUNTING", meta={"at": datetime(2026, 1, 1, tzinfo=UTC), "price": Decimal(1)})
+        assert go.wait(10)
+        return {1: date(2026, 1, 1)}
+
+    with plain.jobs.worker():
+        result = steps.delay()
+        until(lambda: result.state == "COUNTING")
+        assert result.info == {"at": datetime(2026, 1, 1, tzinfo=UTC), "price": Decimal(1)}
+        go.set()
+        assert result.get(timeout=10) == {"1": date(2026, 1, 1)}
+    assert result.get(callback=lambda task_id, value: None, interval=0.1, PROPAGATE_STATES=()) == {
+        "1": date(2026, 1, 1)
+    }
+    assert (copy.copy(result), copy.deepcopy(result), len({result, result.id})) == (result, result, 1)
+    assert result_from_tuple(result.as_tuple(), plain).get() == {"1": date(2026, 1, 1)}
+    assert (result.get_leaf(), result.children, result.as_list()) == ({"1": date(2026, 1, 1)}, [], [result.id])
+    assert states.state("COUNTING") > states.state("STARTED")
+    with pytest.raises(ValueError, match="valid id"):
+        AsyncResult(None)
+    for refused in (lambda: GroupResult("id", []), lambda: ResultSet([]), lambda: result.then(print), result.collect):
+        with pytest.raises(NotSupported):
+            refused()
