@@ -255,6 +255,7 @@ def test_apply_keeps_what_happened_and_raises_if_it_is_told_to(plain: Celery) ->
     assert isinstance(broken.result, TypeError)
     with pytest.raises(TypeError, match="missing 1 required"):
         tries.apply((), throw=True)
+    assert isinstance(whole, AsyncResult)
     assert (whole == whole.id, str(whole), whole.as_tuple()) == (True, whole.id, ((whole.id, None), None))
     assert (whole.children, whole.parent, whole.date_done, whole.then(lambda it: it.id)) == (None, None, None, whole.id)
 
@@ -320,3 +321,31 @@ def test_tasks_are_named_and_made_as_their_app_says(tmp_path: Path, monkeypatch:
     with pytest.raises(ModuleNotFoundError):
         app.autodiscover_tasks(["no_such_package"])
     app.close()
+
+
+def test_what_nobody_heeds_is_said_where_it_is_said(plain: Celery) -> None:
+    class Pickling(Task):
+        serializer = "pickle"
+
+    class Own(Task):
+        Request = object
+
+        def shadow_name(self, args: Any, kwargs: Any, options: Any) -> str:
+            return f"shown {args[0]}"
+
+        @classmethod
+        def on_bound(cls, app: Celery) -> None:
+            cls.name_of_app = app.main
+
+    with pytest.raises(NotSupported, match="serializer='pickle'"):
+        plain.task(base=Pickling)(lambda: 1)
+    with pytest.warns(DiffersFromCelery, match="nobody heeds Request"):
+        shown = plain.task(base=Own, name="shown")(lambda x: x)
+    with pytest.warns(DiffersFromCelery, match="nobody heeds max_retires=3"):
+        plain.task(name="mistyped", max_retires=3)(lambda: 1)
+    assert (plain.jobs.find(ids=[shown.delay(1).id])[0].label, shown.name_of_app) == ("shown 1", "tasks")
+    for limit in ("time_limit", "soft_time_limit"):
+        with pytest.warns(DiffersFromCelery, match=f"^{limit} of shown"):
+            shown.apply_async((1,), **{limit: 5})
+    with pytest.warns(DiffersFromCelery, match="send_event"):
+        shown.send_event("task-progress")

@@ -196,7 +196,12 @@ def test_limits_and_terminate_end_what_runs_in_child_processes() -> None:
         until(lambda: len(limits.told) == 2, 20)
         assert limits.told == [("TimeLimitExceeded", hard.id), ("errback", hard.id)]
         inspect = limits.app.control.inspect()
-        ((name, (shown,)),) = until(lambda: [each for each in inspect.active().items() if each[1]], 20)
+        name, shown = until(
+            lambda: next(
+                ((name, job) for name, jobs in inspect.active().items() for job in jobs if job["id"] == long.id), None
+            ),
+            20,
+        )
         assert (shown["id"], shown["name"], shown["hostname"]) == (long.id, "celery_limits.long", name)
         assert inspect.ping() == {name: {"ok": "pong"}}
         long.revoke(terminate=True)

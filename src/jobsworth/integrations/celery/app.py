@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, overload
 
 from jobsworth.job import Job
 from jobsworth.suggest import did_you_mean
@@ -17,6 +17,7 @@ from . import current
 from .canvas import Signature, signature
 from .conf import Settings
 from .control import Control
+from .declaring import heed, make
 from .exceptions import AlwaysEagerIgnored, DiffersFromCelery, DuplicateTaskNameWarning, NotRegistered, NotSupported
 from .house import CeleryJobs, Handled, arguments_of
 from .naming import task_name
@@ -26,7 +27,7 @@ from .result import AsyncResult
 from .routes import Router, annotated
 from .schedule import zone_of
 from .sending import NO_SOFT_LIMIT, send
-from .task import Task, make
+from .task import Task
 
 _ABSENT = {
     "amqp": "there are no messages: jobs are rows of an engine", "backend": "results live with their jobs: AsyncResult",
@@ -105,6 +106,14 @@ class Celery:
             setattr(task, option.removeprefix("@"), value)
 
     # Declaring.
+    @overload
+    def task(
+        self, fn: Callable[..., Any], /, *, name: str | None = None, base: type[Task] | None = None, bind: bool = False
+    ) -> Task: ...
+
+    @overload
+    def task(self, **options: Any) -> Callable[[Callable[..., Any]], Task]: ...
+
     def task(self, *args: Any, **options: Any) -> Any:
         """Declare a task: `@app.task` or `@app.task(bind=True, max_retries=5, base=MyTask)`."""
         if len(args) == 1 and callable(args[0]):
@@ -138,7 +147,9 @@ class Celery:
         made = task() if isinstance(task, type) else task
         made.app = self
         made.name = made.name or self.gen_task_name(type(made).__name__, type(made).__module__)
+        heed(made)
         self._annotate(made)
+        made.on_bound(self)
         handled = self.jobs.declare(made)
         self.tasks[made.name] = made
         if made.soft_limit and handled.isolation != "process":

@@ -14,8 +14,7 @@ from .tags import tag, untag
 
 if TYPE_CHECKING:
     from .app import Celery
-    from .eager_result import EagerResult
-    from .result import AsyncResult
+    from .result import AsyncResult, EagerResult
     from .task import Task
 
 INSTEAD = "enqueue the next task at the end of the one before, or with link="
@@ -175,7 +174,7 @@ class Signature(dict[str, Any]):
     def apply_async(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None,
         route_name: str | None = None, **options: Any,
-    ) -> AsyncResult | EagerResult:  # fmt: skip
+    ) -> AsyncResult:  # fmt: skip
         del route_name  # which of Celery's routes is asked; here it is the task's
         call = self.clone(args, kwargs, **options)
         task = call.app.tasks.get(call.task)
@@ -183,7 +182,7 @@ class Signature(dict[str, Any]):
             return call.app.send_task(call.task, call.args, call.kwargs, **call.options)
         return task.apply_async(call.args, call.kwargs, **call.options)
 
-    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult | EagerResult:
+    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult:
         return self.apply_async(args, kwargs)
 
     def apply(

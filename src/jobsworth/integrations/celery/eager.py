@@ -10,10 +10,10 @@ from jobsworth.errors import Ending
 
 from . import request, states
 from .canvas import stored
-from .eager_result import EagerResult
 from .exceptions import Ignore, NotSupported, Reject, Retry
 from .naming import new_task_id
 from .request import Context
+from .result import EagerResult
 from .run import ExceptionInfo, attempt
 
 if TYPE_CHECKING:
@@ -50,19 +50,19 @@ def apply(
             if throw:
                 raise
             if exc.sig is None:  # raised by hand: nobody has said what is to be called again
-                return EagerResult(task_id, exc, states.RETRY, ExceptionInfo(exc).traceback, task.name)
+                return EagerResult(task_id, exc, states.RETRY, ExceptionInfo(exc).traceback, task.name, task.app)
             args, kwargs = exc.sig.args, exc.sig.kwargs
             retries = (retries or 0) + 1
             throw = bool(task.app.conf.task_eager_propagates)
         except (Ignore, Reject, Ending) as exc:
             state = states.REJECTED if isinstance(exc, Reject) else states.IGNORED
-            return EagerResult(task_id, exc, state, ExceptionInfo(exc).traceback, task.name)
+            return EagerResult(task_id, exc, state, ExceptionInfo(exc).traceback, task.name, task.app)
         except Exception as exc:
             if throw:
                 raise
-            return EagerResult(task_id, exc, states.FAILURE, ExceptionInfo(exc).traceback, task.name)
+            return EagerResult(task_id, exc, states.FAILURE, ExceptionInfo(exc).traceback, task.name, task.app)
         else:
-            return EagerResult(task_id, value, states.SUCCESS, name=task.name)
+            return EagerResult(task_id, value, states.SUCCESS, name=task.name, app=task.app)
 
 
 def _request(

@@ -9,7 +9,7 @@ import builtins
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jobsworth.errors import BadOption, EngineUnavailable
+from jobsworth.errors import BadOption, EngineUnavailable, JobNotFound
 
 if TYPE_CHECKING:
     from .canvas import Signature
@@ -46,6 +46,10 @@ class NotRegistered(KeyError, TaskError):
 
 class TimeoutError(TaskError, builtins.TimeoutError):  # noqa: A001 (Celery's name for it)
     """The task had not ended when the wait did. It goes on."""
+
+
+class ResultNotFound(JobNotFound, TimeoutError):
+    """Ours: nothing is stored under this id. Celery would wait until the time is over, or for ever."""
 
 
 class TaskPredicate(CeleryError):

@@ -12,15 +12,15 @@ import msgspec
 from jobsworth.codec import decode
 from jobsworth.context import running_job
 from jobsworth.engine import Where
-from jobsworth.errors import LONGEST_WAIT, WaitTimeout
+from jobsworth.errors import LONGEST_WAIT, JobNotFound, WaitTimeout
 from jobsworth.handle import cancelling
 from jobsworth.job import FINAL, HELD, PENDING, Job, State
 
 from . import current, exceptions, request, states
-from .eager_result import ResultBase
 from .exceptions import NotSupported
 from .failures import exception_of
 from .naming import CHILD_OF
+from .result_base import ResultBase
 from .settings import CANVAS
 from .tags import untag
 
@@ -33,7 +33,7 @@ FOLLOWED = "_celery_followed_by"  # the only entry of a result: the job that goe
 class AsyncResult(ResultBase):
     """A job by its id. Every question reads the engine, until the job has ended.
 
-    An id that is not known is PENDING, as in Celery; waiting for one raises JobNotFound (E301) instead of hanging.
+    An id that is not known is PENDING, as in Celery; waiting for one raises ResultNotFound (E301) instead of hanging.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class AsyncResult(ResultBase):
         EXCEPTION_STATES: Any = None,  # noqa: N803 (Celery's names)
         PROPAGATE_STATES: Any = None,  # noqa: N803
     ) -> Any:
-        """Wait for it. Raises its exception, TimeoutError, TaskRevokedError or JobNotFound (E301).
+        """Wait for it. Raises its exception, TaskRevokedError, TimeoutError or ResultNotFound (E301), which is one.
 
         Within a task RuntimeError, as in Celery: a slot that waits for another may wait for ever.
         """
@@ -126,6 +126,11 @@ class AsyncResult(ResultBase):
             raise RuntimeError("never call result.get() within a task: it may wait for the very slot it holds")
         if self.ignored:
             return None
+        self._await(timeout)
+        return self.maybe_throw(propagate, callback)
+
+    def _await(self, timeout: float | None) -> None:
+        """Until it has ended."""
         until = None if timeout is None else time.monotonic() + timeout
         try:
             job = self.app.jobs.handle(self.id).wait(timeout)
@@ -134,10 +139,13 @@ class AsyncResult(ResultBase):
                 job = self.app.jobs.handle(follower).wait(left)
         except WaitTimeout as exc:
             raise exceptions.TimeoutError(exc.message) from exc
+        except JobNotFound as exc:
+            raise exceptions.ResultNotFound(exc.message, hint=exc.hint) from exc
         self._ended = job
-        return self.maybe_throw(propagate, callback)
 
-    wait = get
+    def wait(self, *args: Any, **kwargs: Any) -> Any:
+        """The same as get()."""
+        return self.get(*args, **kwargs)
 
     def forget(self) -> None:
         """Delete it, if it has ended. One that waits or runs stays, as in Celery."""
@@ -210,7 +218,8 @@ class AsyncResult(ResultBase):
         children = self.children
         return children[0].get_leaf() if children else self.get()
 
-    def then(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+    def then(self, callback: Any, *_args: Any, **_kwargs: Any) -> Any:
+        del callback
         raise NotSupported("then() is not supported", hint="link= in apply_async")
 
     def collect(self, *_args: Any, **_kwargs: Any) -> NoReturn:
@@ -225,6 +234,75 @@ class AsyncResult(ResultBase):
     def __reduce__(self) -> tuple[Any, ...]:
         """Its id, for a copy that another process asks: of that one's current app, as in Celery."""
         return AsyncResult, (self.id, None, self._name)
+
+
+class EagerResult(AsyncResult):
+    """Of a run in this process that is over."""
+
+    backend = None
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 (Celery's name)
+        ret_value: Any,
+        state: str,
+        traceback: str | None = None,
+        name: str | None = None,
+        app: Celery | None = None,
+    ) -> None:
+        super().__init__(id, task_name=name, app=app)
+        self._result = ret_value
+        self._state = state
+        self._traceback = traceback
+
+    def _job(self) -> None:
+        """None: nothing is stored."""
+
+    @property
+    def state(self) -> str:
+        return self._state
+
+    @property
+    def result(self) -> Any:
+        return self._result
+
+    @property
+    def traceback(self) -> str | None:
+        return self._traceback
+
+    @property
+    def children(self) -> None:
+        return None
+
+    def ready(self) -> bool:
+        return True
+
+    def _await(self, timeout: float | None) -> None:
+        """It is over."""
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """Its result; raises its exception."""
+        value = super().get(*args, **kwargs)
+        return value if self.state in (states.SUCCESS, *states.PROPAGATE_STATES) else None
+
+    def get_leaf(self) -> Any:
+        return self.get()
+
+    def then(self, callback: Callable[[EagerResult], Any], *_args: Any, **_kwargs: Any) -> Any:
+        """Call it at once: the run is over."""
+        return callback(self)
+
+    def forget(self) -> None:
+        """There is nothing to forget."""
+
+    def revoke(self, *_args: Any, **_kwargs: Any) -> None:
+        self._state = states.REVOKED
+
+    def __copy__(self) -> EagerResult:
+        return EagerResult(self.id, self._result, self._state, self._traceback, self._name, self.app)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EagerResult, (self.id, self._result, self._state, self._traceback, self._name)
 
 
 def revoke(app: Celery, ids: list[str], *, terminate: bool, signal: Any = None) -> list[str]:

@@ -63,6 +63,7 @@ def send(
         given = {**app.router.route(task.name, args, kwargs, given, task), **given}
     given.setdefault("queue", app.conf.task_default_queue)
     handled = app.handled(task)
+    _warn_of_limits(task, given)
     packed, named = _packed(handled.signature, args, kwargs, loosely=loosely)
     inside = request.running()
     parent = None if inside is None or inside[1].called_directly else inside[1]
@@ -163,8 +164,6 @@ def _kept(task: Task, given: Mapping[str, Any], parent: request.Context | None) 
             kept[name] = given[name]
     if given.get("retries"):
         kept["retries"] = int(given["retries"])
-    if kept.get("soft_time_limit") and task.app.handled(task).isolation != "process":
-        warnings.warn(NO_SOFT_LIMIT.format(task.name), DiffersFromCelery, stacklevel=7)
     if "eta" in given:
         kept["eta"] = moment(given["eta"], task.app.zone).isoformat()
     elif given.get("countdown"):
@@ -177,6 +176,14 @@ def _kept(task: Task, given: Mapping[str, Any], parent: request.Context | None) 
     return kept
 
 
+def _warn_of_limits(task: Task, given: Mapping[str, Any]) -> None:
+    if task.app.handled(task).isolation != "thread" or task.name not in task.app.tasks:
+        return
+    for limit, text in (("soft_time_limit", NO_SOFT_LIMIT), ("time_limit", NO_HARD_LIMIT)):
+        if given.get(limit):
+            warnings.warn(text.format(task.name), DiffersFromCelery, stacklevel=5)
+
+
 def _later(when: Any, zone: tzinfo) -> str:
     """As Celery's headers say it. Nothing goes by it."""
     if isinstance(when, str) or hasattr(when, "tzinfo"):
@@ -184,6 +191,10 @@ def _later(when: Any, zone: tzinfo) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds_until(when, zone))).isoformat()
 
 
+NO_HARD_LIMIT = (
+    "time_limit of {} ends the job, but not the thread that runs it, which nothing can: give the task a limit of its "
+    'own, or say worker_pool="prefork", and it runs in a child process'
+)
 NO_SOFT_LIMIT = (
     "soft_time_limit of {} has no effect in a thread, which nothing can interrupt: give the task a limit of its "
     'own, or say worker_pool="prefork", and it runs in a child process'

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, overload
 
 from jobsworth.context import running_job
 from jobsworth.errors import Ending
@@ -25,16 +25,23 @@ from .exceptions import (
 )
 from .schedule import backoff
 from .sending import send
-from .settings import CANVAS, EVENTS, RULES, verdict
+from .settings import CANVAS, EVENTS
 from .tags import tag
 
 if TYPE_CHECKING:
     from .app import Celery
-    from .eager_result import EagerResult
     from .request import Context
-    from .result import AsyncResult
+    from .result import AsyncResult, EagerResult
     from .run import ExceptionInfo
 
+# Options of tasks that have no effect or are refused, as settings.py has them for the whole app.
+AS_SETTING = {
+    "serializer": "task_serializer", "compression": "task_compression", "acks_late": "task_acks_late",
+    "acks_on_failure_or_timeout": "task_acks_on_failure_or_timeout",
+    "reject_on_worker_lost": "task_reject_on_worker_lost",
+    "store_eager_result": "task_store_eager_result", "send_events": "worker_send_task_events",
+    "store_errors_even_if_ignored": "task_store_errors_even_if_ignored",
+}  # fmt: skip
 Limit = float | None
 
 
@@ -89,17 +96,19 @@ class Task:
             return self.run(*args, **kwargs)
 
     # Sending.
-    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult | EagerResult:
+    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult:
         """Store a job with these arguments."""
         return self.apply_async(args, kwargs)
 
     def apply_async(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> AsyncResult | EagerResult:
+    ) -> AsyncResult:
         """Store a job; see docs/celery.md for the options. Raises ValueRefused (a TypeError for wrong arguments)."""
         if args is not None and not isinstance(args, (list, tuple)):
             raise TypeError("task args must be a list or tuple")
         given, named = tuple(args or ()), dict(kwargs or {})
+        if (shadow := self.shadow_name(given, named, options)) and not options.get("shadow"):
+            options["shadow"] = shadow
         if not self.app.conf.task_always_eager:
             strict = self.app.strict_typing if self.typing is None else self.typing
             return send(self, given, named, options, loosely=not strict)
@@ -232,6 +241,15 @@ class Task:
         request.pop(self)
 
     # For subclasses to say something to.
+    def shadow_name(self, args: Any, kwargs: Any, options: Mapping[str, Any]) -> str | None:
+        """What the job shall be shown as; None for the task's name."""
+        del args, kwargs, options
+        return None
+
+    @classmethod
+    def on_bound(cls, app: Celery) -> None:
+        """Called when an app has taken the task."""
+
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Called in the worker before each run."""
 
@@ -340,36 +358,12 @@ def _within(exc: BaseException) -> BaseException:
     return exc
 
 
-# Options of tasks that have no effect or are refused, as settings.py has them for the whole app.
-AS_SETTING = {
-    "serializer": "task_serializer", "compression": "task_compression", "acks_late": "task_acks_late",
-    "acks_on_failure_or_timeout": "task_acks_on_failure_or_timeout",
-    "reject_on_worker_lost": "task_reject_on_worker_lost",
-    "store_eager_result": "task_store_eager_result", "send_events": "worker_send_task_events",
-    "store_errors_even_if_ignored": "task_store_errors_even_if_ignored",
-}  # fmt: skip
+@overload
+def shared_task(fn: Callable[..., Any], /) -> Task: ...
 
 
-def make(
-    app: Celery, fn: Callable[..., Any], base: type[Task], bind: bool, name: str, options: Mapping[str, Any]
-) -> Task:
-    """A task of a function: an instance of a class of its own, with the options as attributes."""
-    for option, value in options.items():
-        setting = AS_SETTING.get(option)
-        broken = verdict(setting, value) if setting else None
-        if broken is not None and broken.kind == "refused":
-            raise NotSupported(f"task {name}: {option}={value!r} is not supported", hint=broken.text)
-        if broken is not None and value != RULES[setting or ""].default:
-            warnings.warn(f"{name}: {option}={value!r} has no effect: {broken.text}", DiffersFromCelery, stacklevel=4)
-        elif setting is None and not hasattr(base, option):
-            warnings.warn(f"task {name}: nobody heeds {option}={value!r}", DiffersFromCelery, stacklevel=4)
-    attributes = {
-        **options, "name": name, "app": app, "run": fn if bind else staticmethod(fn), "__doc__": fn.__doc__,
-        "__module__": fn.__module__, "__wrapped__": staticmethod(fn), "__qualname__": fn.__qualname__,
-        "__name__": fn.__name__, "abstract": False,
-    }  # fmt: skip
-    made: Task = type(fn.__name__, (base,), attributes)()
-    return made
+@overload
+def shared_task(**options: Any) -> Callable[[Callable[..., Any]], Task]: ...
 
 
 def shared_task(*args: Any, **options: Any) -> Any:
