@@ -13,7 +13,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import Parameter
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from msgspec import UNSET
@@ -42,7 +42,7 @@ class Signature:
         self._whole = self._direct and all(f.required and f.kind is not Parameter.KEYWORD_ONLY for f in self._fields)
 
     @classmethod
-    def of(cls, fn: Callable[..., Any], *, skip: int = 0, limit: int = MAX_BYTES) -> Signature:
+    def of(cls, fn: Callable[..., Any], *, skip: int = 0, limit: int = MAX_BYTES) -> Self:
         """The signature of `fn` without its first `skip` parameters, which somebody else fills in.
 
         An annotation that cannot be resolved or carried counts as Any: a declaration never fails for it.

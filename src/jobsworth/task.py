@@ -313,7 +313,10 @@ class Task(Generic[P, R_co]):
 
     def build(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Options) -> NewJob:
         """A NewJob from arguments and options. Raises ValueRefused."""
-        packed = self.signature.pack(args, kwargs)
+        return self.packed_job(self.signature.pack(args, kwargs), options)
+
+    def packed_job(self, packed: bytes, options: Options) -> NewJob:
+        """A NewJob from the bytes of a call, as the signature packs one."""
         queue = self.queue
         if options is NONE:
             return NewJob(

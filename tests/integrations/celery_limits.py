@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from jobsworth.integrations.celery import Celery
+from jobsworth.integrations.celery import Celery, Task
 from jobsworth.integrations.celery.exceptions import SoftTimeLimitExceeded
 
 app = Celery("celery_limits", broker=os.environ.get("LIMITS_BROKER", "memory://"))
@@ -19,7 +19,20 @@ def soft():
         return "tidied"
 
 
-@app.task(time_limit=0.5)
+told = []
+
+
+class Told(Task):
+    def on_failure(self, exc, task_id, args, kwargs, einfo):
+        told.append((type(exc).__name__, task_id))
+
+
+@app.task
+def errback(task_id):
+    told.append(("errback", task_id))
+
+
+@app.task(base=Told, time_limit=0.5)
 def hard():
     time.sleep(60)
 

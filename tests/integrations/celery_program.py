@@ -63,3 +63,33 @@ def process_with_recovery(data: dict):
 
 def result_of(task_id: str) -> AsyncResult:
     return AsyncResult(task_id, app=celery_app)
+
+
+@celery_app.task(bind=True)
+def look(self, *args, **kwargs):
+    """What a run sees of its call."""
+    run = self.request
+    return {"id": run.id, "args": run.args, "kwargs": run.kwargs, "retries": run.retries, "parent": run.parent_id}
+
+
+@celery_app.task(bind=True, max_retries=2)
+def changes(self, steps, left=1):
+    if left:
+        raise self.retry(args=([*steps, left],), kwargs={"left": left - 1}, countdown=0)
+    return {"id": self.request.id, "steps": steps, "retries": self.request.retries}
+
+
+@celery_app.task
+def sends(n):
+    look.delay(n)
+    return n
+
+
+@celery_app.task
+def breaks():
+    raise KeyError("broken")
+
+
+@celery_app.task
+def failed(task_id):
+    noted.append(task_id)

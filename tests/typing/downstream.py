@@ -22,8 +22,10 @@ from sqlalchemy.orm import Session
 from starlette.applications import Starlette
 
 from jobsworth import CurrentJob, Jobsworth, QueueService, Retry, current_job, retrying
-from jobsworth.integrations.celery import Celery
+from jobsworth.integrations.celery import AsyncResult, Celery, Signature, Task, current_app, shared_task
 from jobsworth.integrations.celery.contrib.testing.worker import TestWorker, start_worker
+from jobsworth.integrations.celery.exceptions import MaxRetriesExceededError, SoftTimeLimitExceeded
+from jobsworth.integrations.celery.signals import task_failure
 from jobsworth.integrations.fastapi import get_jobs
 from jobsworth.integrations.flask import JobsworthFlask
 from jobsworth.integrations.litestar import JobsworthPlugin
@@ -242,3 +244,59 @@ def tests_without_pytest(folder: Path, mine: Celery) -> None:
 def fixtures() -> Iterator[Kit]:
     with fake(jobs, HandClock(1_700_000_000)) as kit:
         yield kit
+
+
+# A program of Celery's, with only its import lines changed.
+celery_app = Celery("tasks", broker="redis://localhost:6379/0", backend="redis://localhost:6379/1")
+celery_app.conf.update(task_serializer="json", accept_content=["json"], task_track_started=True, task_acks_late=True)
+
+
+@celery_app.task(bind=True, max_retries=3)
+def process_upload(self: Task, file_id: int) -> dict[str, object]:
+    try:
+        self.update_state(state="PROGRESS", meta={"current": file_id})
+        return {"status": "completed", "file_id": file_id, "id": self.request.id}
+    except SoftTimeLimitExceeded as exc:
+        raise self.retry(exc=exc, countdown=2**self.request.retries) from exc
+
+
+class ResilientTask(Task):
+    autoretry_for = (Exception,)
+    dont_autoretry_for = (KeyError,)
+    retry_kwargs = {"max_retries": 5}
+    retry_backoff = True
+    retry_backoff_max = 600
+    retry_jitter = True
+    max_retries = None
+    acks_late = True
+    ignore_result = True
+
+    def on_failure(self, exc: Exception, task_id: str, args: object, kwargs: object, einfo: object) -> None:
+        if isinstance(exc, MaxRetriesExceededError):
+            self.send_event("given-up")
+
+
+@celery_app.task(base=ResilientTask)
+def process_with_recovery(data: dict[str, object]) -> None: ...
+
+
+@shared_task
+def notify(file_id: int) -> None: ...
+
+
+@task_failure.connect
+def heard(sender: Task | None = None, task_id: str = "", **_more: object) -> None: ...
+
+
+def calls_celery() -> None:
+    task = process_upload.delay(7)
+    assert_type(task, AsyncResult)
+    result = AsyncResult(task.id, app=celery_app)
+    assert_type((result.status, result.ready(), result.failed()), tuple[str, bool, bool])
+    process_upload.apply(args=[123]).get(timeout=10)
+    process_upload.apply_async((7,), {}, countdown=3, queue="q", link=notify.s(), link_error=[notify.si(7)])
+    assert_type(notify.s(1).set(queue="q"), Signature)
+    celery_app.send_task("elsewhere.task", args=[1], kwargs={"a": 2}).forget()
+    celery_app.control.revoke(result.id, terminate=True)
+    current_app.conf.timezone = "UTC"
+    process_upload.dealy(7)  # type: ignore[attr-defined]

@@ -10,9 +10,10 @@ or warns with DiffersFromCelery; nothing is ignored in silence.
 from __future__ import annotations
 
 from .app import Celery
-from .canvas import Signature, chain, chord, chunks, group, signature, xmap, xstarmap
+from .canvas import Signature, chain, chord, chunks, group, maybe_signature, signature, subtask, xmap, xstarmap
 from .current import current_app, current_task
 from .exceptions import DiffersFromCelery, NotSupported, TaskFailed
+from .naming import new_task_id as uuid
 from .result import AsyncResult
 from .task import Task, shared_task
 
@@ -30,8 +31,11 @@ __all__ = [
     "current_app",
     "current_task",
     "group",
+    "maybe_signature",
     "shared_task",
     "signature",
+    "subtask",
+    "uuid",
     "xmap",
     "xstarmap",
 ]

@@ -6,27 +6,28 @@ import importlib
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, overload
 
-from jobsworth.codec import decode
 from jobsworth.job import Job
 from jobsworth.suggest import did_you_mean
 
 from . import current
+from .canvas import Signature, signature
 from .conf import Settings
 from .control import Control
-from .exceptions import DiffersFromCelery, NotRegistered, NotSupported
+from .declaring import heed, make
+from .exceptions import AlwaysEagerIgnored, DiffersFromCelery, DuplicateTaskNameWarning, NotRegistered, NotSupported
 from .house import CeleryJobs, Handled, arguments_of
 from .naming import task_name
 from .place import engine_url, heed_backend
 from .rates import Rates
-from .result import AsyncResult, EagerResult
+from .result import AsyncResult
 from .routes import Router, annotated
 from .schedule import zone_of
-from .sending import NO_SOFT_LIMIT
-from .task import Task, make
+from .sending import NO_SOFT_LIMIT, send
+from .task import Task
 
 _ABSENT = {
     "amqp": "there are no messages: jobs are rows of an engine", "backend": "results live with their jobs: AsyncResult",
@@ -49,6 +50,7 @@ class Celery:
 
     broker:  where the jobs live, results included: redis://, postgresql://, sqlite:/// or memory://.
     backend: heeded as far as it names the same place; else a warning says that it is not.
+    strict_typing: False lets tasks be sent with arguments that they do not take, unless they say otherwise.
     Other keywords are settings. Raises NotSupported (E105).
     """
 
@@ -62,16 +64,20 @@ class Celery:
         config_source: Any = None,
         namespace: str | None = None,
         set_as_current: bool = True,
-        task_cls: type[Task] | None = None,
+        task_cls: type[Task] | str | None = None,
         changes: Mapping[str, Any] | None = None,
+        strict_typing: bool = True,
+        autofinalize: bool = True,
         **settings: Any,
     ) -> None:
+        del autofinalize  # tasks are there when they are declared
         self.main = main
-        self.tasks: dict[str, Task] = {}
+        self.tasks = Registry(self)
+        self.strict_typing = strict_typing
         self.router = Router(self)
         self.rates = Rates()
         self.control = Control(self)
-        self.Task: type[Task] = type("Task", (task_cls or Task,), {"app": self})
+        self.Task: type[Task] = type("Task", (_task_class(task_cls),), {"app": self})
         self.conf = Settings(lambda: None)
         self._heeded: tuple[str, Any] | None = None
         self.jobs = CeleryJobs(self, engine_url(broker))
@@ -100,6 +106,14 @@ class Celery:
             setattr(task, option.removeprefix("@"), value)
 
     # Declaring.
+    @overload
+    def task(
+        self, fn: Callable[..., Any], /, *, name: str | None = None, base: type[Task] | None = None, bind: bool = False
+    ) -> Task: ...
+
+    @overload
+    def task(self, **options: Any) -> Callable[[Callable[..., Any]], Task]: ...
+
     def task(self, *args: Any, **options: Any) -> Any:
         """Declare a task: `@app.task` or `@app.task(bind=True, max_retries=5, base=MyTask)`."""
         if len(args) == 1 and callable(args[0]):
@@ -115,18 +129,27 @@ class Celery:
         del shared, lazy  # the order of declarations makes no difference here
         if pydantic:
             warnings.warn("pydantic=True: annotated models travel as they are anyway", DiffersFromCelery, stacklevel=3)
-        name = name or task_name(self, fn)
+        name = name or self.gen_task_name(fn.__name__, fn.__module__)
         known = self.tasks.get(name)
-        if known is not None and getattr(known, "__wrapped__", None) is fn:
+        first = getattr(known, "__wrapped__", None)
+        if known is not None and _same(first, fn):
+            if first is not fn:  # a module that is imported anew
+                warnings.warn(f"{name} is declared twice: the first one stays", DuplicateTaskNameWarning, stacklevel=3)
             return known
         return self.register_task(make(self, fn, base or self.Task, bind, name, options))
 
     def register_task(self, task: Task | type[Task]) -> Task:
         """Add a task that is a class of its own. Raises BadOption (E105) if its name is taken."""
+        kind = task if isinstance(task, type) else type(task)
+        known = self.tasks.get(kind.name or self.gen_task_name(kind.__name__, kind.__module__))
+        if known is not None and type(known) is kind:
+            return known
         made = task() if isinstance(task, type) else task
         made.app = self
-        made.name = made.name or f"{type(made).__module__}.{type(made).__name__}"
+        made.name = made.name or self.gen_task_name(type(made).__name__, type(made).__module__)
+        heed(made)
         self._annotate(made)
+        made.on_bound(self)
         handled = self.jobs.declare(made)
         self.tasks[made.name] = made
         if made.soft_limit and handled.isolation != "process":
@@ -135,6 +158,8 @@ class Celery:
 
     def handled(self, task: Task) -> Handled:
         """A task as the Jobsworth knows it. Raises NotRegistered."""
+        if isinstance(task, Elsewhere):
+            return task.handled
         found = self.jobs.tasks.get(task.name)
         if not isinstance(found, Handled):
             raise NotRegistered(task.name)
@@ -142,8 +167,6 @@ class Celery:
 
     def find(self, name: str) -> Task:
         """The task of that name. Raises NotRegistered."""
-        if name not in self.tasks:
-            raise NotRegistered(name)
         return self.tasks[name]
 
     def forget(self, functions: Sequence[Callable[..., Any]]) -> None:
@@ -189,7 +212,7 @@ class Celery:
             try:
                 importlib.import_module(module)
             except ModuleNotFoundError as exc:
-                if exc.name is None or not f"{module}.".startswith(f"{exc.name}."):
+                if exc.name != module or module == name:
                     raise
 
     def import_modules(self) -> None:
@@ -201,9 +224,33 @@ class Celery:
     # Sending and asking.
     def send_task(
         self, name: str, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> AsyncResult | EagerResult:
-        """Store a job of the task of that name. Raises NotRegistered for one that is not declared in this process."""
-        return self.find(name).apply_async(args, kwargs, **options)
+    ) -> AsyncResult:
+        """Store a job of the task of that name, which need not be declared in this process."""
+        if self.conf.task_always_eager:
+            warnings.warn("task_always_eager has no effect on send_task", AlwaysEagerIgnored, stacklevel=2)
+        if args is not None and not isinstance(args, (list, tuple)):
+            raise TypeError("task args must be a list or tuple")
+        task = self.tasks.get(name)
+        return send(task or Elsewhere(self, name), tuple(args or ()), dict(kwargs or {}), options, loosely=True)
+
+    def signature(self, *args: Any, **kwargs: Any) -> Signature:
+        """A call as data, of a task's name or of a dict."""
+        return signature(*args, **{**kwargs, "app": self})
+
+    @property
+    def current_task(self) -> Task | None:
+        """The task that runs here."""
+        return current.task()
+
+    current_worker_task = current_task
+
+    def gen_task_name(self, name: str, module: str) -> str:
+        """What a function is called when nobody says. A subclass may say otherwise."""
+        return task_name(self, name, module)
+
+    def now(self) -> datetime:
+        """The moment, in the app's time zone."""
+        return datetime.now(UTC).astimezone(self.zone)
 
     def AsyncResult(self, id: str, **options: Any) -> AsyncResult:  # noqa: N802, A002 (Celery's names)
         return AsyncResult(id, **{**options, "app": self})
@@ -211,12 +258,14 @@ class Celery:
     def arguments_of(self, job: Job) -> tuple[list[Any], dict[str, Any]]:
         """A stored job's arguments; by name where its task is not declared here."""
         task = self.jobs.tasks.get(job.task)
-        return arguments_of(task, job.args) if isinstance(task, Handled) else ([], decode(job.args))
+        return arguments_of(task if isinstance(task, Handled) else None, job)
 
     @property
     def zone(self) -> tzinfo:
         """The time zone of moments that have none."""
         return zone_of(self.conf.timezone, utc=bool(self.conf.enable_utc))
+
+    timezone = zone
 
     def priority_stored(self, priority: int) -> int:
         """Celery's priority as ours: with Redis 0 comes first, elsewhere the highest does."""
@@ -234,7 +283,9 @@ class Celery:
         """`current_app` is this one from now on."""
         current.become(self)
 
-    set_default = set_current
+    def set_default(self) -> None:
+        """`current_app` is this one where none is."""
+        current.be_default(self)
 
     def finalize(self, auto: bool = False) -> None:
         """Nothing: tasks are there when they are declared."""
@@ -256,13 +307,63 @@ class Celery:
 
     start = worker_main
 
+    finalized = configured = True
+
     def __getattr__(self, name: str) -> NoReturn:
         if name in _ABSENT:
             raise AttributeError(f"a Celery app has no {name!r} here: {_ABSENT[name]}")
-        raise AttributeError(f"a Celery app has no {name!r}; {did_you_mean(name, dir(type(self)))}")
+        public = [each for each in dir(type(self)) if not each.startswith("_")]
+        raise AttributeError(f"a Celery app has no {name!r}; {did_you_mean(name, public)}")
 
     def __repr__(self) -> str:
         return f"<Celery {self.main or 'default'} at {self.jobs.engine.where}>"
+
+
+def _same(one: Any, other: Any) -> bool:
+    names = [(getattr(each, "__module__", None), getattr(each, "__qualname__", None)) for each in (one, other)]
+    return one is other or (one is not None and names[0] == names[1] and "<" not in str(names[0][1]))
+
+
+def _task_class(given: type[Task] | str | None) -> type[Task]:
+    """The app's own base of tasks: a class, or where one is ("package.module:Class"). Raises NotSupported (E105)."""
+    if isinstance(given, str):
+        module, _, name = given.replace(":", ".").rpartition(".")
+        given = getattr(importlib.import_module(module), name)
+    if given is not None and not (isinstance(given, type) and issubclass(given, Task)):
+        raise NotSupported(f"task_cls={given!r} is no class of tasks here", hint="derive it from our Task")
+    return given or Task
+
+
+class Registry(dict[str, Task]):
+    """An app's tasks by name. One that is not there raises NotRegistered, which is a KeyError."""
+
+    def __init__(self, app: Celery) -> None:
+        super().__init__()
+        self._app = app
+
+    def __missing__(self, name: str) -> Task:
+        raise NotRegistered(name)
+
+    def register(self, task: Task | type[Task]) -> None:
+        self._app.register_task(task)
+
+    def unregister(self, name: str | Task) -> None:
+        """Forget a task: its jobs wait for a worker that knows it. Raises NotRegistered."""
+        known = self[name if isinstance(name, str) else name.name]
+        del self[known.name], self._app.jobs.tasks[known.name]
+
+    def regular(self) -> dict[str, Task]:
+        return dict(self)
+
+
+class Elsewhere(Task):
+    """A task that only other processes know, to be sent to."""
+
+    abstract = True
+
+    def __init__(self, app: Celery, name: str) -> None:
+        self.app, self.name = app, name
+        self.handled = app.jobs.elsewhere(self)
 
 
 def _django_apps() -> list[str]:

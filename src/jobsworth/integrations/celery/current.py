@@ -41,6 +41,12 @@ def become(made: Celery) -> None:
     _meant[:] = [made]
 
 
+def be_default(made: Celery) -> None:
+    """This one is meant where none is."""
+    if not _meant:
+        become(made)
+
+
 def app() -> Celery:
     """The app that is meant: the one that was made last, unless it said no; one of its own if there is none."""
     if not _meant:

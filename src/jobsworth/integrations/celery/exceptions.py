@@ -1,12 +1,20 @@
-"""Celery's exceptions, and the two of our own: what a caller gets for a failed task, and what is not supported."""
+"""Celery's exceptions, and those of our own: what a caller gets for a failed task, and what is not supported.
+
+Those at the end are never raised here; programs name them in their `except` lines.
+"""
 
 from __future__ import annotations
 
 import builtins
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobsworth.errors import BadOption
+from jobsworth.errors import BadOption, EngineUnavailable, JobNotFound
+
+if TYPE_CHECKING:
+    from .canvas import Signature
+
+OperationalError = EngineUnavailable  # what Celery raises where the broker cannot be reached
 
 
 class DiffersFromCelery(UserWarning):
@@ -25,19 +33,23 @@ class ImproperlyConfigured(CeleryError):
     """The settings make no sense."""
 
 
-class NotRegistered(KeyError, CeleryError):
+class TaskError(CeleryError):
+    """Something about one task."""
+
+
+class NotRegistered(KeyError, TaskError):
     """There is no task of that name."""
 
     def __str__(self) -> str:
         return f"there is no task {self.args[0]!r} here: is its module imported?" if self.args else ""
 
 
-class TaskError(CeleryError):
-    """Something about one task."""
-
-
-class TimeoutError(CeleryError, builtins.TimeoutError):  # noqa: A001 (Celery's name for it)
+class TimeoutError(TaskError, builtins.TimeoutError):  # noqa: A001 (Celery's name for it)
     """The task had not ended when the wait did. It goes on."""
+
+
+class ResultNotFound(JobNotFound, TimeoutError):
+    """Ours: nothing is stored under this id. Celery would wait until the time is over, or for ever."""
 
 
 class TaskPredicate(CeleryError):
@@ -50,16 +62,20 @@ class Retry(TaskPredicate):
     def __init__(
         self,
         message: str | None = None,
-        exc: BaseException | None = None,
+        exc: BaseException | str | None = None,
         when: float | datetime | None = None,
         is_eager: bool = False,
+        sig: Signature | None = None,
         max_retries: int | None = None,
+        changed: bool = False,
     ) -> None:
         self.message = message
-        self.exc = exc
-        self.excs = repr(exc) if exc is not None else None
+        self.exc = exc if isinstance(exc, BaseException) else None
+        self.excs = exc if isinstance(exc, str) else repr(exc) if exc is not None else None
         self.when = when
         self.is_eager = is_eager
+        self.sig = sig  # the call that will be made; None if this was not made by Task.retry
+        self.changed = changed  # whether that call has other arguments or options than the job
         self.max_retries = max_retries  # that this very retry was allowed by; None for no bound
         super().__init__(message, exc, when)
 
@@ -108,7 +124,7 @@ class WorkerLostError(Exception):
     """The process that ran the task died, more often than a job may lose one."""
 
 
-class TaskRevokedError(CeleryError):
+class TaskRevokedError(TaskError):
     """The task was revoked, or was not started in time."""
 
 
@@ -124,3 +140,67 @@ class TaskFailed(CeleryError):
         self.text = text
         self.traceback = traceback
         super().__init__(f"{type}: {text}" if text else type)
+
+
+class CeleryWarning(UserWarning):
+    """The root of Celery's warnings."""
+
+
+class AlwaysEagerIgnored(CeleryWarning):
+    """send_task() stores a job, whatever task_always_eager says."""
+
+
+class DuplicateTaskNameWarning(CeleryWarning):
+    """A function was declared again under its name: the first one stays."""
+
+
+class NotConfigured(CeleryWarning):
+    """Never given here."""
+
+
+class AlreadyRegistered(TaskError):
+    """Never raised here."""
+
+
+class InvalidTaskError(TaskError):
+    """Never raised here."""
+
+
+class QueueNotFound(KeyError, TaskError):
+    """Never raised here."""
+
+
+class IncompleteStream(TaskError):
+    """Never raised here."""
+
+
+class ChordError(TaskError):
+    """Never raised here."""
+
+
+class SecurityError(CeleryError):
+    """Never raised here."""
+
+
+class BackendError(Exception):
+    """Never raised here."""
+
+
+class BackendGetMetaError(BackendError):
+    """Never raised here."""
+
+
+class BackendStoreError(BackendError):
+    """Never raised here."""
+
+
+class Terminated(Exception):
+    """Never raised here."""
+
+
+class WorkerTerminate(SystemExit):
+    """Never raised here."""
+
+
+class WorkerShutdown(SystemExit):
+    """Never raised here."""

@@ -13,15 +13,18 @@ from jobsworth.app import Jobsworth
 from jobsworth.codec import decode
 from jobsworth.errors import TimedOut
 from jobsworth.events import AttemptEnded, Event, WorkerStarted, WorkerStopped, WorkerStopping
-from jobsworth.job import Job, State
+from jobsworth.job import Claim, Job, State
 from jobsworth.queue import Isolation, Keep, Queue
 from jobsworth.retry import Retry
 from jobsworth.task import Task as JobsworthTask
 from jobsworth.worker.spec import spec_of
 
 from . import run, signals
+from .calls import CallSignature, as_called, from_elsewhere
 from .exceptions import MaxRetriesExceededError
-from .result import exception_of
+from .failures import exception_of
+from .request import kept_in
+from .tags import KNOWN
 
 if TYPE_CHECKING:
     from jobsworth.worker import Worker
@@ -30,8 +33,10 @@ if TYPE_CHECKING:
     from .task import Task
 
 UNBOUNDED = 2**31 - 1  # attempts of a task whose max_retries is None
+UNTOLD = ("timeout", "crashed", "incompatible")  # reasons of failures that no run has told of
 IN_PROCESSES = ("prefork", "processes")
-_JSON = (int, float, str, bool, list, dict, tuple, type(None), Any, object)
+# Annotations that say nothing to us: a value of these travels as it is, whatever stands there.
+_JSON = (int, float, str, bool, list, dict, tuple, type(None), Any, object, *KNOWN)
 
 
 class CeleryJobs(Jobsworth):
@@ -47,6 +52,10 @@ class CeleryJobs(Jobsworth):
         made = Handled(task, self._queue_for(task.home_queue))
         self._register(made)
         return made
+
+    def elsewhere(self, task: Task) -> Handled:
+        """A task that only other processes know: it can be sent to, and is no task of the house."""
+        return Handled(task, super()._queue_for(self.celery.conf.task_default_queue))
 
     def _queue_for(self, queue: str | Queue) -> Queue:
         if isinstance(queue, str) and queue not in self.queues:
@@ -89,7 +98,7 @@ class CeleryJobs(Jobsworth):
             case AttemptEnded(claim=claim, settlement=settlement) if settlement.target is State.CANCELLED:
                 task = self.tasks.get(claim.task)
                 if isinstance(task, Handled):
-                    args, kwargs = arguments_of(task, claim.args)
+                    args, kwargs = arguments_of(task, claim)
                     request = run.described(task.celery, claim, args, kwargs)
                     signals.task_revoked.send(
                         sender=task.celery, request=request, terminated=settlement.outcome == "cancelled", signum=None,
@@ -124,14 +133,19 @@ class CeleryQueue(Queue):
         task = self._celery.jobs.tasks.get(job.task)
         if not isinstance(task, Handled):
             return
-        args, kwargs = arguments_of(task, job.args)
-        why: BaseException = exception_of(job, task.celery)
-        if job.failure is not None and job.failure.reason == "exhausted":
-            cause, text = why, f"{task.name}[{job.id}] has no retries left: {error}"
+        args, kwargs = arguments_of(task, job)
+        task_id = kept_in(meta_of(job)).get("id", job.id)
+        why = exception_of(job, task.celery)
+        reason = job.failure.reason if job.failure is not None else ""
+        if reason in UNTOLD:
+            einfo = run.ExceptionInfo(why, job.failure.traceback if job.failure else None)
+            run.told_of(task.celery, job, args, kwargs, why, einfo)
+        if reason == "exhausted":
+            cause, text = why, f"{task.name}[{task_id}] has no retries left: {error}"
             why = MaxRetriesExceededError(text, task_args=args, task_kwargs=kwargs)
             why.__cause__ = cause
         einfo = run.ExceptionInfo(why, job.failure.traceback if job.failure else None)
-        task.celery.on_dead_letter(why, job.id, args, kwargs, einfo)
+        task.celery.on_dead_letter(why, task_id, args, kwargs, einfo)
 
 
 class Handled(JobsworthTask[..., Any]):
@@ -143,6 +157,7 @@ class Handled(JobsworthTask[..., Any]):
             handler_of(celery), name=celery.name, queue=queue, outlet=celery.app.jobs, isolation=_isolation(celery)
         )
         self.anywhere = True  # a task may be sent to any queue
+        self.signature: CallSignature = CallSignature.of(self.fn)
 
     @property
     def retry(self) -> Retry:
@@ -212,11 +227,16 @@ def _json_only(hint: Any) -> bool:
     return False
 
 
-def arguments_of(task: Handled, data: bytes) -> tuple[list[Any], dict[str, Any]]:
-    """A job's arguments, to be shown; as stored where they no longer fit the task."""
-    try:
-        args, kwargs = task.signature.unpack(data)
-    except Exception:  # noqa: BLE001 (it is told of because something is wrong with it)
-        stored = decode(data) if data else {}
-        return [], stored if isinstance(stored, dict) else {}
-    return list(args), kwargs
+def arguments_of(task: Handled | None, job: Job | Claim) -> tuple[list[Any], dict[str, Any]]:
+    """A job's arguments as they were given, to be shown; as stored where they no longer fit the task."""
+    if task is not None:
+        try:
+            args, kwargs = task.signature.unpack(job.args)
+            return as_called(task.signature, args, kwargs, kept_in(meta_of(job)).get("named", ()))
+        except Exception:  # noqa: BLE001 (it is told of because something is wrong with it)
+            return from_elsewhere(job.args)
+    return from_elsewhere(job.args)
+
+
+def meta_of(job: Job | Claim) -> dict[str, Any]:
+    return decode(job.meta) if job.meta else {}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobsworth.worker.spec import FILE_PREFIX
 
@@ -12,12 +11,15 @@ if TYPE_CHECKING:
     from .app import Celery
 
 
-def task_name(app: Celery, fn: Callable[..., Any]) -> str:
+CHILD_OF = "parent:"  # and the id of the job whose run has sent it: a tag, so that its children are found
+
+
+def task_name(app: Celery, name: str, module: str) -> str:
     """Celery's way: "module.function", where the app's own name stands for a module that is run as a script."""
-    module = fn.__module__.removeprefix(FILE_PREFIX)
+    module = module.removeprefix(FILE_PREFIX)
     if module == "__main__" and app.main:
         module = app.main
-    return f"{module}.{fn.__name__}"
+    return f"{module}.{name}"
 
 
 def new_task_id() -> str:

@@ -172,7 +172,7 @@ class _Reader(ast.NodeVisitor):
                 self._say(value, REFUSED_HERE, f"serializer={_literal(value)!r}: {RULES['task_serializer'].text}")
 
     def _retry(self, node: ast.Call) -> None:
-        known = {"exc", "countdown", "eta", "max_retries", "throw"}
+        known = {"exc", "countdown", "eta", "max_retries", "throw", "args", "kwargs", "queue", "priority", "expires"}
         for name, value in _keywords(node):
             if name not in known and isinstance(node.func, ast.Attribute):
                 self._say(value, DIFFERS, f"retry({name}=) is refused if it changes the job: apply_async() a new one")

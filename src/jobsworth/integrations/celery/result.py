@@ -1,4 +1,4 @@
-"""A task's result as its caller holds it: of a job (`AsyncResult`), or of a run that is over (`EagerResult`)."""
+"""A job's result as its caller holds it: `AsyncResult`, and revoking."""
 
 from __future__ import annotations
 
@@ -12,87 +12,28 @@ import msgspec
 from jobsworth.codec import decode
 from jobsworth.context import running_job
 from jobsworth.engine import Where
-from jobsworth.errors import LONGEST_WAIT, WaitTimeout
+from jobsworth.errors import LONGEST_WAIT, JobNotFound, WaitTimeout
 from jobsworth.handle import cancelling
-from jobsworth.job import FINAL, HELD, PENDING, Failure, Job, State
+from jobsworth.job import FINAL, HELD, PENDING, Job, State
 
 from . import current, exceptions, request, states
-from .exceptions import NotSupported, TaskFailed, TaskRevokedError, TimeLimitExceeded, WorkerLostError
+from .exceptions import NotSupported
+from .failures import exception_of
+from .naming import CHILD_OF
+from .result_base import ResultBase
 from .settings import CANVAS
+from .tags import untag
 
 if TYPE_CHECKING:
     from .app import Celery
-    from .task import Task
 
-_OURS = {
-    f"{each.__module__}.{each.__qualname__}": each
-    for each in (exceptions.SoftTimeLimitExceeded, exceptions.MaxRetriesExceededError)
-}
+FOLLOWED = "_celery_followed_by"  # the only entry of a result: the job that goes on, after retry(args=...)
 
 
-class _Result:
-    """What both kinds have in common."""
-
-    id: str
-
-    @property
-    def task_id(self) -> str:
-        return self.id
-
-    @property
-    def status(self) -> str:
-        return self.state
-
-    @property
-    def state(self) -> str:
-        raise NotImplementedError
-
-    @property
-    def result(self) -> Any:
-        raise NotImplementedError
-
-    @property
-    def info(self) -> Any:
-        return self.result
-
-    def ready(self) -> bool:
-        """Whether it has ended, whichever way."""
-        return self.state in states.READY_STATES
-
-    def successful(self) -> bool:
-        return self.state == states.SUCCESS
-
-    def failed(self) -> bool:
-        return self.state == states.FAILURE
-
-    def maybe_throw(self, propagate: bool = True, callback: Callable[[str, Any], Any] | None = None) -> Any:
-        """Raise its exception if it failed; else give its result."""
-        state, value = self.state, self.result
-        if callback is not None:
-            callback(self.id, value)
-        if propagate and state in states.PROPAGATE_STATES:
-            raise value
-        return value
-
-    maybe_reraise = maybe_throw
-
-    def __str__(self) -> str:
-        return self.id
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.id}>"
-
-    def __eq__(self, other: object) -> bool:
-        return other.id == self.id if isinstance(other, _Result) else other == self.id
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
-
-class AsyncResult(_Result):
+class AsyncResult(ResultBase):
     """A job by its id. Every question reads the engine, until the job has ended.
 
-    An id that is not known is PENDING, as in Celery; waiting for one raises JobNotFound (E301) instead of hanging.
+    An id that is not known is PENDING, as in Celery; waiting for one raises ResultNotFound (E301) instead of hanging.
     """
 
     def __init__(
@@ -104,19 +45,24 @@ class AsyncResult(_Result):
         parent: Any = None,
     ) -> None:
         del backend  # results live with their jobs
+        if id is None:
+            raise ValueError(f"AsyncResult requires valid id, not {type(id)}")
         self.id = str(id)
         self.app = app or current.app()
         self.parent = parent
+        self.ignored = False  # whether it was sent with ignore_result: get() then gives None at once
         self._name = task_name
         self._ended: Job | None = None
 
     def _job(self) -> Job | None:
         if self._ended is not None:
             return self._ended
-        found = self.app.jobs.find(ids=[self.id])
-        if found and found[0].state in FINAL:
-            self._ended = found[0]
-        return found[0] if found else None
+        job = _found(self.app, self.id)
+        while job is not None and (follower := followed_by(job)) is not None:
+            job = _found(self.app, follower)
+        if job is not None and job.state in FINAL:
+            self._ended = job
+        return job
 
     @property
     def state(self) -> str:
@@ -147,7 +93,7 @@ class AsyncResult(_Result):
         if job.result is None:
             return None
         task = self.app.jobs.tasks.get(job.task)
-        return task.signature.unpack_result(job.result) if task is not None else decode(job.result)
+        return task.signature.unpack_result(job.result) if task is not None else untag(decode(job.result))
 
     @property
     def traceback(self) -> str | None:
@@ -165,27 +111,45 @@ class AsyncResult(_Result):
         on_message: Any = None,
         on_interval: Any = None,
         disable_sync_subtasks: bool = True,
+        EXCEPTION_STATES: Any = None,  # noqa: N803 (Celery's names)
+        PROPAGATE_STATES: Any = None,  # noqa: N803
     ) -> Any:
-        """Wait for it. Raises its exception, TimeoutError, TaskRevokedError or JobNotFound (E301).
+        """Wait for it. Raises its exception, TaskRevokedError, TimeoutError or ResultNotFound (E301), which is one.
 
         Within a task RuntimeError, as in Celery: a slot that waits for another may wait for ever.
         """
-        del interval, no_ack, follow_parents  # how Celery polls: the engine rings here
+        # How Celery polls: the engine rings here.
+        del interval, no_ack, follow_parents, EXCEPTION_STATES, PROPAGATE_STATES
         if on_message is not None or on_interval is not None:
             raise NotSupported("get(on_message=, on_interval=) is not supported", hint="jobs.handle(id).wait(timeout=)")
         if disable_sync_subtasks and running_job() is not None:
             raise RuntimeError("never call result.get() within a task: it may wait for the very slot it holds")
-        try:
-            self._ended = self.app.jobs.handle(self.id).wait(timeout)
-        except WaitTimeout as exc:
-            raise exceptions.TimeoutError(exc.message) from exc
+        if self.ignored:
+            return None
+        self._await(timeout)
         return self.maybe_throw(propagate, callback)
 
-    wait = get
+    def _await(self, timeout: float | None) -> None:
+        """Until it has ended."""
+        until = None if timeout is None else time.monotonic() + timeout
+        try:
+            job = self.app.jobs.handle(self.id).wait(timeout)
+            while (follower := followed_by(job)) is not None:
+                left = None if until is None else max(0.0, until - time.monotonic())
+                job = self.app.jobs.handle(follower).wait(left)
+        except WaitTimeout as exc:
+            raise exceptions.TimeoutError(exc.message) from exc
+        except JobNotFound as exc:
+            raise exceptions.ResultNotFound(exc.message, hint=exc.hint) from exc
+        self._ended = job
+
+    def wait(self, *args: Any, **kwargs: Any) -> Any:
+        """The same as get()."""
+        return self.get(*args, **kwargs)
 
     def forget(self) -> None:
         """Delete it, if it has ended. One that waits or runs stays, as in Celery."""
-        where = Where(ids=(self.id,), states=tuple(FINAL))
+        where = Where(ids=tuple(_with_followers(self.app, [self.id])), states=tuple(FINAL), limit=None)
         self.app.jobs.bridge.call(lambda engine: engine.delete(where))
         self._ended = None
 
@@ -214,7 +178,9 @@ class AsyncResult(_Result):
     @property
     def retries(self) -> int | None:
         job = self._job()
-        return None if job is None else max(0, job.errors - (job.state is State.FAILED))
+        if job is None:
+            return None
+        return max(0, job.errors - (job.state is State.FAILED)) + int(_kept(job).get("retries", 0))
 
     @property
     def worker(self) -> str | None:
@@ -239,14 +205,21 @@ class AsyncResult(_Result):
         return (None, None) if job is None else self.app.arguments_of(job)
 
     @property
-    def children(self) -> None:
-        """What a task has sent is not kept with it: a job's meta knows its parent."""
-        return
+    def children(self) -> list[AsyncResult] | None:
+        """What its runs have sent, callbacks too, the eldest first; None until it has ended."""
+        if not self.ready():
+            return None
+        where = Where(tag=f"{CHILD_OF}{self.id}", newest_first=False, limit=None)
+        found = self.app.jobs.bridge.call(lambda engine: engine.find(where))
+        return [AsyncResult(job.id, task_name=job.task, app=self.app, parent=self.parent) for job in found]
 
-    def as_tuple(self) -> tuple[tuple[str, Any], None]:
-        return (self.id, self.parent), None
+    def get_leaf(self) -> Any:
+        """The result of the first of its first children, and so on; its own if it has none."""
+        children = self.children
+        return children[0].get_leaf() if children else self.get()
 
-    def then(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+    def then(self, callback: Any, *_args: Any, **_kwargs: Any) -> Any:
+        del callback
         raise NotSupported("then() is not supported", hint="link= in apply_async")
 
     def collect(self, *_args: Any, **_kwargs: Any) -> NoReturn:
@@ -255,12 +228,18 @@ class AsyncResult(_Result):
     def __iter__(self) -> Iterator[Any]:
         raise NotSupported("a result is one: " + CANVAS)
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("store result.id, and ask AsyncResult(id) for it again")
+    def __copy__(self) -> AsyncResult:
+        return AsyncResult(self.id, task_name=self._name, app=self.app, parent=self.parent)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its id, for a copy that another process asks: of that one's current app, as in Celery."""
+        return AsyncResult, (self.id, None, self._name)
 
 
-class EagerResult(_Result):
+class EagerResult(AsyncResult):
     """Of a run in this process that is over."""
+
+    backend = None
 
     def __init__(
         self,
@@ -269,13 +248,15 @@ class EagerResult(_Result):
         state: str,
         traceback: str | None = None,
         name: str | None = None,
+        app: Celery | None = None,
     ) -> None:
-        self.id = id
+        super().__init__(id, task_name=name, app=app)
         self._result = ret_value
         self._state = state
-        self.traceback = traceback
-        self.name = name
-        self.date_done = datetime.fromtimestamp(time.time(), UTC)
+        self._traceback = traceback
+
+    def _job(self) -> None:
+        """None: nothing is stored."""
 
     @property
     def state(self) -> str:
@@ -285,27 +266,43 @@ class EagerResult(_Result):
     def result(self) -> Any:
         return self._result
 
+    @property
+    def traceback(self) -> str | None:
+        return self._traceback
+
+    @property
+    def children(self) -> None:
+        return None
+
     def ready(self) -> bool:
         return True
 
-    def get(
-        self, timeout: float | None = None, propagate: bool = True, disable_sync_subtasks: bool = True, **_kwargs: Any
-    ) -> Any:
-        """Its result; raises its exception."""
-        del timeout
-        if disable_sync_subtasks and request.running() is not None and running_job() is not None:
-            raise RuntimeError("never call result.get() within a task: it may wait for the very slot it holds")
-        if self.state in states.PROPAGATE_STATES and propagate:
-            raise self.result if isinstance(self.result, BaseException) else TaskFailed("Exception", str(self.result))
-        return self.result
+    def _await(self, timeout: float | None) -> None:
+        """It is over."""
 
-    wait = get
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """Its result; raises its exception."""
+        value = super().get(*args, **kwargs)
+        return value if self.state in (states.SUCCESS, *states.PROPAGATE_STATES) else None
+
+    def get_leaf(self) -> Any:
+        return self.get()
+
+    def then(self, callback: Callable[[EagerResult], Any], *_args: Any, **_kwargs: Any) -> Any:
+        """Call it at once: the run is over."""
+        return callback(self)
 
     def forget(self) -> None:
         """There is nothing to forget."""
 
     def revoke(self, *_args: Any, **_kwargs: Any) -> None:
         self._state = states.REVOKED
+
+    def __copy__(self) -> EagerResult:
+        return EagerResult(self.id, self._result, self._state, self._traceback, self._name, self.app)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EagerResult, (self.id, self._result, self._state, self._traceback, self._name)
 
 
 def revoke(app: Celery, ids: list[str], *, terminate: bool, signal: Any = None) -> list[str]:
@@ -315,6 +312,7 @@ def revoke(app: Celery, ids: list[str], *, terminate: bool, signal: Any = None) 
     """
     if signal not in (None, "SIGTERM", "TERM", 15, "SIGKILL", "KILL", 9):
         raise NotSupported(f"revoke(signal={signal!r}) is not supported", hint="a child process is ended by SIGKILL")
+    ids = _with_followers(app, ids)
     move = cancelling("revoked", 0.0 if terminate else LONGEST_WAIT)
     if not terminate:  # a coroutine would be cancelled by asking
         waiting = Where(ids=tuple(ids), states=tuple(PENDING), limit=None)
@@ -328,6 +326,43 @@ def revoke(app: Celery, ids: list[str], *, terminate: bool, signal: Any = None) 
     return app.jobs.bridge.call(lambda engine: engine.move(where, move))
 
 
+def result_from_tuple(r: Any, app: Celery | None = None) -> AsyncResult:
+    """From what as_tuple() gave. Groups are refused (NotSupported, E105)."""
+    if isinstance(r, ResultBase):
+        return AsyncResult(r.id, app=app)
+    (given, children) = r
+    if children:
+        raise NotSupported("a group's result: " + CANVAS)
+    task_id, parent = given if isinstance(given, (list, tuple)) else (given, None)
+    return AsyncResult(task_id, app=app, parent=result_from_tuple(parent, app) if parent else None)
+
+
+def _found(app: Celery, job_id: str) -> Job | None:
+    found = app.jobs.find(ids=[job_id])
+    return found[0] if found else None
+
+
+def followed_by(job: Job) -> str | None:
+    """The job that goes on for this one; None if none does."""
+    if job.state is not State.COMPLETED or job.result is None or FOLLOWED.encode() not in job.result:
+        return None
+    found = decode(job.result)
+    return str(found[FOLLOWED]) if isinstance(found, dict) and found.keys() == {FOLLOWED} else None
+
+
+def _with_followers(app: Celery, ids: list[str]) -> list[str]:
+    known, new = list(ids), list(ids)
+    while new:
+        done = app.jobs.find(ids=tuple(new), states=[State.COMPLETED.value], limit=None)
+        new = [each for job in done if (each := followed_by(job)) is not None]
+        known += new
+    return known
+
+
+def _kept(job: Job) -> dict[str, Any]:
+    return request.kept_in(decode(job.meta) if job.meta else {})
+
+
 def _said(job: Job) -> tuple[str, Any] | None:
     """The state and meta of update_state(), while it runs."""
     if job.state not in HELD or job.progress is None or job.progress.result is None:
@@ -338,32 +373,7 @@ def _said(job: Job) -> tuple[str, Any] | None:
         return None
     if not isinstance(found, dict) or set(found) != {"state", "meta"}:
         return None
-    return found["state"], found["meta"]
-
-
-def exception_of(job: Job, task: Task | None) -> BaseException:
-    """What a job failed with. A class is looked for among those that its task declares, never by a stored name."""
-    failure = job.failure or Failure("Exception", "")
-    known: dict[str, Callable[[str], BaseException]] = {
-        "cancelled": TaskRevokedError, "expired": TaskRevokedError, "timeout": TimeLimitExceeded,
-        "crashed": WorkerLostError,
-    }  # fmt: skip
-    made = known.get(failure.reason)
-    if made is not None:
-        return made(failure.message)
-    if failure.type in _OURS:
-        return _OURS[failure.type](failure.message)
-    for declared in task.declared if task is not None else ():
-        if _name(declared) == failure.type:
-            try:
-                return declared(failure.message)
-            except Exception:  # noqa: BLE001 (it takes other arguments: then its text must do)
-                break
-    return TaskFailed(failure.type, failure.message, failure.traceback)
-
-
-def _name(kind: type[BaseException]) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return found["state"], untag(found["meta"])
 
 
 class _Refused:

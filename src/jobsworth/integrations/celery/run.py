@@ -10,15 +10,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jobsworth.codec import decode
 from jobsworth.context import CurrentJob, current_job
 from jobsworth.errors import Ending, GiveUp, RetryAfter, Snooze
-from jobsworth.job import Claim
+from jobsworth.job import Claim, Job
 
 from . import limits, signals, states
 from .canvas import Signature
 from .exceptions import Ignore, Reject, Retry
-from .request import Context, entered, of_job
+from .request import Context, entered, kept_in, of_job
+from .result import FOLLOWED
 from .schedule import seconds_until
+from .sending import send_again
 
 if TYPE_CHECKING:
     from .task import Task
@@ -46,9 +49,9 @@ def call(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     job = current_job()
     request = _begin(task, job, args, kwargs)
     value = None  # what it stays if the task raises Ignore
-    with _ending(request, job), limits.within(request.timelimit[1]):
-        value = attempt(task, request, args, kwargs)
-    return None if request.ignore_result else value
+    with _ending(task, request, job), limits.within(request.soft_time_limit):
+        value = attempt(task, request, request.args or (), request.kwargs or {})
+    return given_back(request, value)
 
 
 async def acall(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -56,9 +59,17 @@ async def acall(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     job = current_job()
     request = _begin(task, job, args, kwargs)
     value = None
-    with _ending(request, job), _told(task, request, args, kwargs) as tell:
+    args, kwargs = tuple(request.args or ()), dict(request.kwargs or {})
+    with _ending(task, request, job), _told(task, request, args, kwargs) as tell:
         value = await task.called(*args, **kwargs)
         tell(value)
+    return given_back(request, value)
+
+
+def given_back(request: Context, value: Any) -> Any:
+    """What is stored as a run's result."""
+    if request.replaced is not None:
+        return {FOLLOWED: request.replaced}
     return None if request.ignore_result else value
 
 
@@ -83,12 +94,17 @@ def _begin(task: Task, job: CurrentJob, args: Sequence[Any], kwargs: Mapping[str
 
 
 @contextmanager
-def _ending(request: Context, job: CurrentJob) -> Iterator[None]:
+def _ending(task: Task, request: Context, job: CurrentJob) -> Iterator[None]:
     """From how a run of Celery's may end to how one of ours does."""
     try:
         yield
     except Retry as exc:
-        allowed = UNBOUNDED if exc.max_retries is None else exc.max_retries + 1
+        if exc.changed and exc.sig is not None:
+            request.replaced = send_again(task, request, exc.sig)
+            return
+        bound = task.max_retries if exc.sig is None else exc.max_retries  # it was raised by hand
+        before = request.retries - job.claim.errors  # made as jobs of their own, because their arguments changed
+        allowed = UNBOUNDED if bound is None else max(1, bound + 1 - before)
         raise RetryAfter(_seconds(exc.when), exc.exc or exc, max_attempts=allowed) from exc.exc
     except Reject as exc:
         if exc.requeue:
@@ -118,9 +134,9 @@ def _told(
     value: Any = None
     info: ExceptionInfo | None = None
     with entered(task, request):
-        _hook(task.before_start, request.id, args, kwargs)
         signals.task_prerun.send(sender=task, task_id=request.id, task=task, args=args, kwargs=kwargs)
         try:
+            task.before_start(request.id or "", args, kwargs)  # what it raises is the run's failure
             yield done.append
             state, value = states.SUCCESS, done[0]
             _succeeded(task, request, args, kwargs, value)
@@ -130,21 +146,22 @@ def _told(
             signals.task_retry.send(sender=task, request=request, reason=exc, einfo=info)
             raise
         except (Ignore, Reject, Ending) as exc:
-            state, value = states.IGNORED, exc
+            state, value = states.REJECTED if isinstance(exc, Reject) else states.IGNORED, exc
             raise
         except Exception as exc:
             value, info = exc, ExceptionInfo(exc)
             _failed(task, request, args, kwargs, exc, info)
             raise
         finally:
-            _hook(task.after_return, state, value, request.id, args, kwargs, info)
+            if state in states.READY_STATES:
+                _hook(task.after_return, state, value, request.id, args, kwargs, None)
             signals.task_postrun.send(
                 sender=task, task_id=request.id, task=task, args=args, kwargs=kwargs, retval=value, state=state
             )
 
 
 def _succeeded(task: Task, request: Context, args: Sequence[Any], kwargs: Mapping[str, Any], value: Any) -> None:
-    for number, each in enumerate(request.callbacks):
+    for number, each in enumerate(request.callbacks or ()):
         _follow(task, request, each, (value,), f"link.{number}")
     _hook(task.on_success, value, request.id, args, kwargs)
     signals.task_success.send(sender=task, result=value)
@@ -158,7 +175,7 @@ def _failed(
         sender=task, task_id=request.id, exception=exc, args=args, kwargs=kwargs, traceback=exc.__traceback__,
         einfo=info,
     )  # fmt: skip
-    for number, each in enumerate(request.errbacks):
+    for number, each in enumerate(request.errbacks or ()):
         errback = Signature.read(each, task.app)
         known = task.app.tasks.get(errback.task)
         if known is not None and _takes_three(known):  # in Celery, too, it is called here and now
@@ -167,6 +184,19 @@ def _failed(
             )
         else:
             _follow(task, request, each, (request.id,), f"link_error.{number}")
+
+
+def told_of(task: Task, job: Job, args: list[Any], kwargs: dict[str, Any], exc: Exception, info: ExceptionInfo) -> None:
+    """Tell of a failure that no run could tell: its process was killed or died, or its arguments do not fit."""
+    kept = kept_in(decode(job.meta) if job.meta else {})
+    request = Context(
+        id=kept.get("id", job.id), task=task.name, args=args, kwargs=kwargs, called_directly=False,
+        retries=max(0, job.errors - 1) + kept.get("retries", 0), root_id=kept.get("root_id", job.id),
+        parent_id=kept.get("parent_id"), errbacks=kept.get("link_error"), headers=kept.get("headers"),
+    )  # fmt: skip
+    with entered(task, request):
+        _failed(task, request, args, kwargs, exc, info)
+        _hook(task.after_return, states.FAILURE, exc, request.id, args, kwargs, None)
 
 
 def _follow(task: Task, request: Context, given: dict[str, Any], first: tuple[Any, ...], name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -26,7 +27,8 @@ def zone_of(name: Any, *, utc: bool) -> tzinfo:
 def moment(value: Any, zone: tzinfo) -> datetime:
     """A moment as an aware datetime. Raises BadOption (E105)."""
     if isinstance(value, str):
-        value = datetime.fromisoformat(value)
+        with contextlib.suppress(ValueError):  # told below
+            value = datetime.fromisoformat(value)
     if not isinstance(value, datetime):
         raise BadOption(f"{value!r} is no datetime")
     return value if value.tzinfo else value.replace(tzinfo=zone)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from jobsworth.errors import BadOption
+from jobsworth.errors import BadArguments, BadOption
+from jobsworth.naming import checked
 from jobsworth.suggest import did_you_mean
 from jobsworth.task import options_from
 
 from . import request
-from .canvas import Signature
+from .canvas import stored
 from .exceptions import DiffersFromCelery, NotSupported
-from .naming import new_task_id
+from .naming import CHILD_OF, new_task_id
 from .result import AsyncResult
 from .schedule import moment, seconds_until
 from .settings import AMQP, CANVAS, JSON
 
 if TYPE_CHECKING:
+    from .app import Celery
+    from .calls import CallSignature
+    from .canvas import Signature
     from .task import Task
 
 IDLE = {
@@ -29,16 +34,26 @@ IDLE = {
     "connection": "the app's own engine is used", "producer": "the app's own engine is used",
     "publisher": "the app's own engine is used", "router": "task_routes are heeded",
     "reply_to": "results live with their jobs", "stamped_headers": "headers travel, stamps are not told apart",
+    "user_id": AMQP, "expiration": AMQP, "argsrepr": "arguments are shown as they are stored",
+    "kwargsrepr": "arguments are shown as they are stored",
 }  # fmt: skip
 REFUSED = {"group_id": CANVAS, "group_index": CANVAS, "chord": CANVAS, "chain": CANVAS}
 _HEEDED = (
     "countdown", "eta", "expires", "queue", "priority", "task_id", "link", "link_error", "headers", "time_limit",
     "soft_time_limit", "ignore_result", "shadow", "root_id", "parent_id", "serializer", "retry", "add_to_parent",
+    "retries",
 )  # fmt: skip
 
 
-def send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]) -> AsyncResult:
-    """Store a job of a task. Raises ValueRefused, BadOption (E105) or an EngineError."""
+def send(
+    task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any], *, loosely: bool = False,
+    shown_id: str | None = None, quietly: bool = False,
+) -> AsyncResult:  # fmt: skip
+    """Store a job of a task. Raises ValueRefused, BadOption (E105) or an EngineError.
+
+    loosely: whether its function can be called so is left to the worker. shown_id: what its run takes for its id.
+    quietly: a job that is there already is what was wanted.
+    """
     app = task.app
     given = {name: value for name, value in options.items() if value is not None}
     _refuse(given)
@@ -48,17 +63,28 @@ def send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], options: Map
         given = {**app.router.route(task.name, args, kwargs, given, task), **given}
     given.setdefault("queue", app.conf.task_default_queue)
     handled = app.handled(task)
-    job = handled.build(args, kwargs, options_from(_options(task, given)))
+    _warn_of_limits(task, given)
+    packed, named = _packed(handled.signature, args, kwargs, loosely=loosely)
+    inside = request.running()
+    parent = None if inside is None or inside[1].called_directly else inside[1]
+    kept = _kept(task, given, parent) | ({"named": named} if named else {}) | ({"id": shown_id} if shown_id else {})
+    job = handled.packed_job(packed, options_from(_options(app, given, parent, kept)))
     queue = str(getattr(given["queue"], "name", given["queue"]))
     if queue != job.queue:
-        job = msgspec.structs.replace(job, queue=queue)
+        job = msgspec.structs.replace(job, queue=checked(queue, "queue name"))
     (handle,) = app.jobs.store([handled], [job])
-    if not handle.created:
+    # A run that is repeated sends its callbacks again, with the same ids: they are there.
+    ours = quietly or (parent is not None and handle.id.startswith(f"{parent.id}."))
+    if not handle.created and not ours:
         warnings.warn(
             f"there is a job {handle.id} already: nothing was stored. In Celery it would run a second time",
             DiffersFromCelery, stacklevel=4,
         )  # fmt: skip
-    return AsyncResult(handle.id, task_name=task.name, app=app)
+    result = AsyncResult(handle.id, task_name=task.name, app=app)
+    result.ignored = bool(given.get("ignore_result", task.ignored))
+    if parent is not None and given.get("add_to_parent", True):
+        parent.children.append(result)
+    return result
 
 
 def _refuse(given: Mapping[str, Any]) -> None:
@@ -73,9 +99,39 @@ def _refuse(given: Mapping[str, Any]) -> None:
             raise BadOption(f"apply_async has no option {name!r}", hint=did_you_mean(name, (*_HEEDED, *IDLE)))
 
 
-def _options(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
+def send_again(task: Task, run: request.Context, call: Signature) -> str:
+    """Store the job that goes on for one whose retry() asks for other arguments or options; its id.
+
+    It follows from the run's, so that a run that is repeated stores it once.
+    """
+    number = run.retries + 1
+    options: dict[str, Any] = {
+        "queue": (run.delivery_info or {}).get("routing_key"), "priority": (run.delivery_info or {}).get("priority"),
+        "link": run.callbacks, "link_error": run.errbacks, "expires": run.expires, "headers": run.headers,
+        "shadow": run.shadow, "ignore_result": run.ignore_result, "root_id": run.root_id, "parent_id": run.parent_id,
+        "time_limit": run.own_limits[0], "soft_time_limit": run.own_limits[1],
+    }  # fmt: skip
+    options |= {**call.options, "retries": number, "task_id": f"{run.id}.retry.{number}"}
+    return send(task, call.args, call.kwargs, options, loosely=True, shown_id=run.id, quietly=True).id
+
+
+def _packed(
+    signature: CallSignature, args: tuple[Any, ...], kwargs: dict[str, Any], *, loosely: bool
+) -> tuple[bytes, list[str]]:
+    """The bytes of a call, and which of what they hold by position was given by name."""
+    try:
+        return signature.pack(args, kwargs), [name for name in kwargs if name in signature.positions]
+    except BadArguments:
+        if not loosely:
+            raise
+        return signature.pack_loosely(args, kwargs), []
+
+
+def _options(
+    app: Celery, given: Mapping[str, Any], parent: request.Context | None, kept: dict[str, Any]
+) -> dict[str, Any]:
     """As Jobsworth names them."""
-    app, zone = task.app, task.app.zone
+    zone = app.zone
     options: dict[str, Any] = {"id": str(given.get("task_id") or new_task_id())}
     if "eta" in given:
         options["run_at"] = moment(given["eta"], zone)
@@ -83,41 +139,62 @@ def _options(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
         options["delay"] = seconds_until(given["countdown"], zone)
     if "expires" in given:
         expires = given["expires"]
-        options["expires"] = (
-            moment(expires, zone) if isinstance(expires, str) or hasattr(expires, "tzinfo") else expires
-        )
+        # One that is past already is sent all the same, in Celery too: the job ends as revoked.
+        dated = isinstance(expires, str) or hasattr(expires, "tzinfo")
+        options["expires"] = moment(expires, zone) if dated else seconds_until(expires, zone)
     priority = given.get("priority", app.conf.task_default_priority)
     if priority is not None:
         options["priority"] = app.priority_stored(int(priority))
     options["timeout"] = given.get("time_limit")
     options["label"] = given.get("shadow")
-    kept = _kept(task, given)
     options["meta"] = {request.META: kept} if kept else None
+    if parent is not None and given.get("add_to_parent", True) and len(str(parent.id)) <= _LONGEST_ID:
+        options["tags"] = [f"{CHILD_OF}{parent.id}"]
     return options
 
 
-def _kept(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
+_LONGEST_ID = 128 - len(CHILD_OF)
+
+
+def _kept(task: Task, given: Mapping[str, Any], parent: request.Context | None) -> dict[str, Any]:
     """What Celery would keep in the message's headers."""
-    kept: dict[str, Any] = {}
-    for name in ("link", "link_error"):
-        if name in given:
-            many = given[name] if isinstance(given[name], (list, tuple)) else [given[name]]
-            kept[name] = [Signature.read(each, task.app).as_dict() for each in many]
+    kept: dict[str, Any] = {name: stored(given[name], task.app) for name in ("link", "link_error") if given.get(name)}
     for name in ("soft_time_limit", "ignore_result", "headers"):
         if name in given:
             kept[name] = given[name]
-    if kept.get("soft_time_limit") and task.app.handled(task).isolation != "process":
-        warnings.warn(NO_SOFT_LIMIT.format(task.name), DiffersFromCelery, stacklevel=7)
-    for name in ("eta", "expires"):
-        if hasattr(given.get(name), "isoformat"):
-            kept[name] = moment(given[name], task.app.zone).isoformat()
-    inside = request.running()
-    if inside is not None and not inside[1].called_directly:
-        kept["parent_id"], kept["root_id"] = inside[1].id, inside[1].root_id
+    if given.get("retries"):
+        kept["retries"] = int(given["retries"])
+    if "eta" in given:
+        kept["eta"] = moment(given["eta"], task.app.zone).isoformat()
+    elif given.get("countdown"):
+        kept["eta"] = _later(given["countdown"], task.app.zone)
+    if "expires" in given:
+        kept["expires"] = _later(given["expires"], task.app.zone)
+    if parent is not None:
+        kept["parent_id"], kept["root_id"] = parent.id, parent.root_id
     kept |= {name: given[name] for name in ("parent_id", "root_id") if name in given}
     return kept
 
 
+def _warn_of_limits(task: Task, given: Mapping[str, Any]) -> None:
+    if task.app.handled(task).isolation != "thread" or task.name not in task.app.tasks:
+        return
+    for limit, text in (("soft_time_limit", NO_SOFT_LIMIT), ("time_limit", NO_HARD_LIMIT)):
+        if given.get(limit):
+            warnings.warn(text.format(task.name), DiffersFromCelery, stacklevel=5)
+
+
+def _later(when: Any, zone: tzinfo) -> str:
+    """As Celery's headers say it. Nothing goes by it."""
+    if isinstance(when, str) or hasattr(when, "tzinfo"):
+        return moment(when, zone).isoformat()
+    return (datetime.now(UTC) + timedelta(seconds=seconds_until(when, zone))).isoformat()
+
+
+NO_HARD_LIMIT = (
+    "time_limit of {} ends the job, but not the thread that runs it, which nothing can: give the task a limit of its "
+    'own, or say worker_pool="prefork", and it runs in a child process'
+)
 NO_SOFT_LIMIT = (
     "soft_time_limit of {} has no effect in a thread, which nothing can interrupt: give the task a limit of its "
     'own, or say worker_pool="prefork", and it runs in a child process'

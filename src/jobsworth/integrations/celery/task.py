@@ -7,18 +7,26 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, overload
 
 from jobsworth.context import running_job
 from jobsworth.errors import Ending
 
 from . import current, eager, request
 from .canvas import Signature
-from .exceptions import DiffersFromCelery, Ignore, MaxRetriesExceededError, NotSupported, Reject, Retry
-from .naming import task_name
+from .exceptions import (
+    DiffersFromCelery,
+    Ignore,
+    MaxRetriesExceededError,
+    NotSupported,
+    OperationalError,
+    Reject,
+    Retry,
+)
 from .schedule import backoff
 from .sending import send
-from .settings import RULES, verdict
+from .settings import CANVAS, EVENTS
+from .tags import tag
 
 if TYPE_CHECKING:
     from .app import Celery
@@ -27,6 +35,14 @@ if TYPE_CHECKING:
     from .result import AsyncResult, EagerResult
     from .run import ExceptionInfo
 
+# Options of tasks that have no effect or are refused, as settings.py has them for the whole app.
+AS_SETTING = {
+    "serializer": "task_serializer", "compression": "task_compression", "acks_late": "task_acks_late",
+    "acks_on_failure_or_timeout": "task_acks_on_failure_or_timeout",
+    "reject_on_worker_lost": "task_reject_on_worker_lost",
+    "store_eager_result": "task_store_eager_result", "send_events": "worker_send_task_events",
+    "store_errors_even_if_ignored": "task_store_errors_even_if_ignored",
+}  # fmt: skip
 Limit = float | None
 
 
@@ -56,7 +72,12 @@ class Task:
     soft_time_limit: Limit = None
     ignore_result: bool | None = None
     track_started: bool | None = None
-    typing: bool = True
+    typing: bool | None = None
+    trail: bool = True
+    serializer: str = "json"
+    acks_late: bool | None = None
+    MaxRetriesExceededError = MaxRetriesExceededError
+    OperationalError = OperationalError
 
     @property
     def is_async(self) -> bool:
@@ -68,23 +89,34 @@ class Task:
         raise NotImplementedError("Tasks must define the run method.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Just run it, here and now."""
+        """Just run it, here and now. A subclass may do something around it, in a worker too."""
+        run = self.request
+        if not run.called_directly and not run.begun:  # the run that is under way has come here
+            return self._tried(*args, **kwargs)
         with request.entered(self, request.Context(args=args, kwargs=kwargs)):
             return self.run(*args, **kwargs)
 
     # Sending.
-    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult | EagerResult:
+    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult:
         """Store a job with these arguments."""
         return self.apply_async(args, kwargs)
 
     def apply_async(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> AsyncResult | EagerResult:
+    ) -> AsyncResult:
         """Store a job; see docs/celery.md for the options. Raises ValueRefused (a TypeError for wrong arguments)."""
-        if self.app.conf.task_always_eager:
-            chosen = {name: options[name] for name in ("task_id", "link", "link_error", "headers") if name in options}
-            return eager.apply(self, tuple(args or ()), dict(kwargs or {}), **chosen)
-        return send(self, tuple(args or ()), dict(kwargs or {}), options)
+        if args is not None and not isinstance(args, (list, tuple)):
+            raise TypeError("task args must be a list or tuple")
+        given, named = tuple(args or ()), dict(kwargs or {})
+        if (shadow := self.shadow_name(given, named, options)) and not options.get("shadow"):
+            options["shadow"] = shadow
+        if not self.app.conf.task_always_eager:
+            strict = self.app.strict_typing if self.typing is None else self.typing
+            return send(self, given, named, options, loosely=not strict)
+        signature = self.app.handled(self).signature  # as in Celery, they go through JSON
+        given, named = signature.unpack(signature.pack(given, named))
+        chosen = {name: options[name] for name in eager.HEEDED if name in options}
+        return eager.apply(self, given, named, **chosen)
 
     def apply(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
@@ -93,7 +125,9 @@ class Task:
         return eager.apply(self, tuple(args or ()), dict(kwargs or {}), **options)
 
     def signature(self, args: Any = (), kwargs: Any = None, **options: Any) -> Signature:
-        return Signature(self, args, kwargs, options)
+        """A call of it as data."""
+        immutable = bool(options.pop("immutable", False))
+        return Signature(self, args, kwargs, options, immutable=immutable)
 
     subtask = signature
 
@@ -130,13 +164,13 @@ class Task:
                 name: meta[name] for name in ("current", "total")
                 if isinstance(meta.get(name), (int, float)) and not isinstance(meta[name], bool) and meta[name] >= 0
             }  # fmt: skip
-            job.report_progress(**numbers, result={"state": run.state[0], "meta": meta})
+            job.report_progress(**numbers, result={"state": run.state[0], "meta": tag(meta)})
 
     def retry(
         self,
         args: Any = None,
         kwargs: Any = None,
-        exc: BaseException | None = None,
+        exc: BaseException | str | None = None,
         throw: bool = True,
         eta: datetime | None = None,
         countdown: float | None = None,
@@ -149,38 +183,74 @@ class Task:
         """
         run = self.request
         if run.called_directly:
-            raise exc or sys.exc_info()[1] or Retry("Task can be retried", None)
-        if (
-            options
-            or (args is not None and list(args) != list(run.args))
-            or (kwargs is not None and kwargs != run.kwargs)
-        ):
-            raise NotSupported(
-                "retry() with other arguments or options than the job has", hint="apply_async() a new job, and return"
-            )
+            raise _within(exc if isinstance(exc, BaseException) else Retry("Task can be retried", None))
+        given, named = self._changed(run, args, kwargs)
         allowed = self.max_retries if max_retries is None else max_retries
         if allowed is not None and run.retries >= allowed:
-            run.exhausted = exc or MaxRetriesExceededError(
-                f"Can't retry {self.name}[{run.id}] args:{run.args!r} kwargs:{run.kwargs!r}",
-                task_args=run.args, task_kwargs=run.kwargs,
-            )  # fmt: skip
-            raise run.exhausted
-        if eta is not None:
+            if exc is not None and not isinstance(exc, BaseException):
+                raise TypeError(f"retry(exc={exc!r}): exceptions must derive from BaseException")
+            run.exhausted = exc or self.MaxRetriesExceededError(
+                f"Can't retry {self.name}[{run.id}] args:{given!r} kwargs:{named!r}", task_args=given, task_kwargs=named
+            )
+            raise _within(run.exhausted)
+        if isinstance(eta, datetime):
             when: Any = eta if eta.tzinfo else eta.replace(tzinfo=self.app.zone)
         else:
             when = self.default_retry_delay if countdown is None else countdown
-            when = when.total_seconds() if isinstance(when, timedelta) else float(when)
-        ret = Retry(exc=exc, when=when, is_eager=run.is_eager, max_retries=allowed)
+            when = when.total_seconds() if isinstance(when, timedelta) else when
+        changed = bool(options) or (given, named) != (tuple(run.args or ()), dict(run.kwargs or {}))
+        wait = {"eta": when} if isinstance(when, datetime) else {"countdown": when}
+        run.asked = ret = Retry(
+            exc=exc, when=when, is_eager=run.is_eager, max_retries=allowed, changed=changed,
+            sig=Signature(self, given, named, {**options, **wait}),
+        )  # fmt: skip
         if throw:
-            raise ret from exc
+            raise _within(ret)
         return ret
+
+    def _changed(self, run: Context, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The run's arguments with those that retry() was given: positions and names may mean the same ones."""
+        given = list(run.args or ()) if args is None else list(args)
+        named = dict(run.kwargs or {}) if kwargs is None else dict(kwargs)
+        for place, name in enumerate(self.app.handled(self).signature.positions[: len(given)]):
+            if name in named and args is None:
+                given[place] = named.pop(name)
+            elif name in named and kwargs is None:
+                del named[name]
+        return tuple(given), named
 
     def replace(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise NotSupported("replace() is not supported", hint="apply_async() the other task, and return")
 
     add_to_chord = replace
 
+    def chunks(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise NotSupported(CANVAS, hint="apply_async() each")
+
+    map = starmap = chunks
+
+    def send_event(self, type_: str, *_args: Any, **_kwargs: Any) -> None:
+        """Nobody hears it: there are no event messages."""
+        warnings.warn(f"send_event({type_!r}) has no effect: {EVENTS}", DiffersFromCelery, stacklevel=2)
+
+    # For tests: a request of one's own.
+    def push_request(self, *args: Any, **kwargs: Any) -> None:
+        """From here to pop_request(), in this thread, `self.request` is this."""
+        request.push(self, request.Context(*args, **kwargs))
+
+    def pop_request(self) -> None:
+        request.pop(self)
+
     # For subclasses to say something to.
+    def shadow_name(self, args: Any, kwargs: Any, options: Mapping[str, Any]) -> str | None:
+        """What the job shall be shown as; None for the task's name."""
+        del args, kwargs, options
+        return None
+
+    @classmethod
+    def on_bound(cls, app: Celery) -> None:
+        """Called when an app has taken the task."""
+
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Called in the worker before each run."""
 
@@ -204,32 +274,43 @@ class Task:
 
     # What the house asks of it.
     def called(self, *args: Any, **kwargs: Any) -> Any:
-        """`run`, tried again for what autoretry_for names."""
+        """A run: what a subclass does in `__call__`, if it says so, around `run`, tried again for autoretry_for."""
+        return self._tried(*args, **kwargs) if type(self).__call__ is Task.__call__ else self(*args, **kwargs)
+
+    def _tried(self, *args: Any, **kwargs: Any) -> Any:
+        run = self.request
+        run.begun = True
         if self.is_async:
-            return self._called_async(*args, **kwargs)
+            return self._tried_async(run, args, kwargs)
         try:
-            return self.run(*args, **kwargs)
+            value = self.run(*args, **kwargs)
         except BaseException as exc:
-            self._again(exc)
+            self._again(run, exc)
             raise
+        self._again(run, None)
+        return value
 
-    async def _called_async(self, *args: Any, **kwargs: Any) -> Any:
+    async def _tried_async(self, run: Context, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
-            return await self.run(*args, **kwargs)
+            value = await self.run(*args, **kwargs)
         except BaseException as exc:
-            self._again(exc)
+            self._again(run, exc)
             raise
+        self._again(run, None)
+        return value
 
-    def _again(self, exc: BaseException) -> None:
-        """Raise Retry if the task is tried again for this by itself."""
-        if isinstance(exc, (Ignore, Reject, Retry, Ending, *self.dont_autoretry_for)) or exc is self.request.exhausted:
+    def _again(self, run: Context, exc: BaseException | None) -> None:
+        """Raise Retry if the task has asked for one, or is tried again for this exception by itself."""
+        if run.asked is not None and not run.is_eager and exc is not run.asked:
+            raise run.asked  # in Celery it holds once it was asked for, whatever the task did then
+        if isinstance(exc, (Ignore, Reject, Retry, Ending, *self.dont_autoretry_for)) or exc is run.exhausted:
             return
         if isinstance(exc, tuple(self.autoretry_for)):
             given = dict(self.retry_kwargs)
             if self.retry_backoff:
                 factor = float(self.retry_backoff)
                 given["countdown"] = backoff(
-                    max(1.0, factor), self.request.retries, self.retry_backoff_max, jitter=self.retry_jitter
+                    max(1.0, factor), run.retries, self.retry_backoff_max, jitter=self.retry_jitter
                 )
             self.retry(exc=exc, **given)
 
@@ -269,42 +350,26 @@ class Task:
         return bool(self.app.conf.task_track_started if self.track_started is None else self.track_started)
 
     def __repr__(self) -> str:
-        return f"<@task: {self.name} of {self.app.main}>"
+        return f"<@task: {self.name} of {self.app.main or 'default'} at {id(self):#x}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a task is known by its name: app.tasks[name]")
 
 
-# Options of tasks that have no effect or are refused, as settings.py has them for the whole app.
-AS_SETTING = {
-    "serializer": "task_serializer", "compression": "task_compression", "acks_late": "task_acks_late",
-    "acks_on_failure_or_timeout": "task_acks_on_failure_or_timeout",
-    "reject_on_worker_lost": "task_reject_on_worker_lost",
-    "store_eager_result": "task_store_eager_result", "send_events": "worker_send_task_events",
-    "store_errors_even_if_ignored": "task_store_errors_even_if_ignored",
-}  # fmt: skip
+def _within(exc: BaseException) -> BaseException:
+    """With what is being handled as its cause, if it is another one."""
+    handled = sys.exc_info()[1]
+    if handled is not None and handled is not exc:
+        exc.__cause__ = handled
+    return exc
 
 
-def make(
-    app: Celery, fn: Callable[..., Any], base: type[Task], bind: bool, name: str, options: Mapping[str, Any]
-) -> Task:
-    """A task of a function: an instance of a class of its own, with the options as attributes."""
-    for option, value in options.items():
-        setting = AS_SETTING.get(option)
-        broken = verdict(setting, value) if setting else None
-        if broken is not None and broken.kind == "refused":
-            raise NotSupported(f"task {name}: {option}={value!r} is not supported", hint=broken.text)
-        if broken is not None and value != RULES[setting or ""].default:
-            warnings.warn(f"{name}: {option}={value!r} has no effect: {broken.text}", DiffersFromCelery, stacklevel=4)
-        elif setting is None and not hasattr(base, option):
-            warnings.warn(f"task {name}: nobody heeds {option}={value!r}", DiffersFromCelery, stacklevel=4)
-    attributes = {
-        **options, "name": name, "app": app, "run": fn if bind else staticmethod(fn), "__doc__": fn.__doc__,
-        "__module__": fn.__module__, "__wrapped__": staticmethod(fn), "__qualname__": fn.__qualname__,
-        "abstract": False,
-    }  # fmt: skip
-    made: Task = type(fn.__name__, (base,), attributes)()
-    return made
+@overload
+def shared_task(fn: Callable[..., Any], /) -> Task: ...
+
+
+@overload
+def shared_task(**options: Any) -> Callable[[Callable[..., Any]], Task]: ...
 
 
 def shared_task(*args: Any, **options: Any) -> Any:
@@ -312,6 +377,8 @@ def shared_task(*args: Any, **options: Any) -> Any:
 
     def declare(fn: Callable[..., Any]) -> Any:
         current.share(fn, lambda app: app.task(fn, **options))
-        return current.Proxy(lambda: (app := current.app()).tasks[options.get("name") or task_name(app, fn)])
+        return current.Proxy(
+            lambda: (app := current.app()).tasks[options.get("name") or app.gen_task_name(fn.__name__, fn.__module__)]
+        )
 
     return declare(*args) if args else declare
