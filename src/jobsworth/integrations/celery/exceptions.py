@@ -32,6 +32,13 @@ class NotRegistered(KeyError, CeleryError):
         return f"there is no task {self.args[0]!r} here: is its module imported?" if self.args else ""
 
 
+class QueueNotFound(KeyError, CeleryError):
+    """task_queues names no such queue, and task_create_missing_queues is False."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
 class TaskError(CeleryError):
     """Something about one task."""
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from . import signals
 from .canvas import INSTEAD
-from .control import HINTS as CONTROL_HINTS
 from .exceptions import NotSupported
+from .inspecting import HINTS as CONTROL_HINTS
 from .place import engine_url
 from .sending import IDLE, REFUSED
 from .settings import CANVAS, RULES, name_of, verdict

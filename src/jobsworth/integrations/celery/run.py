@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,7 +47,7 @@ def call(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     job = current_job()
     request = _begin(task, job, args, kwargs)
     value = None  # what it stays if the task raises Ignore
-    with _ending(request, job), limits.within(request.timelimit[1]):
+    with _ending(request, job):
         value = attempt(task, request, args, kwargs)
     return None if request.ignore_result else value
 
@@ -65,7 +66,8 @@ async def acall(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
 def attempt(task: Task, request: Context, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Run a task once. Raises what it raises, Retry included, when its hooks have been called."""
     with _told(task, request, args, kwargs) as tell:
-        value = task.called(*args, **kwargs)
+        with limits.within(request.timelimit[1]):  # not around the hooks: they are not what takes too long
+            value = task.called(*args, **kwargs)
         tell(value)
         return value
 
@@ -76,9 +78,6 @@ def described(task: Task, claim: Claim, args: Sequence[Any], kwargs: Mapping[str
 
 
 def _begin(task: Task, job: CurrentJob, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Context:
-    wait = task.app.rates.wait(task, job.id)
-    if wait > 0:
-        raise Snooze(wait)  # costs no attempt; when it comes back its turn is kept
     return of_job(task, job, args, kwargs)
 
 
@@ -117,13 +116,15 @@ def _told(
     state: str | None = states.FAILURE
     value: Any = None
     info: ExceptionInfo | None = None
+    args = list(args)  # as Celery's receivers and hooks get them
+    began = time.monotonic()
     with entered(task, request):
         _hook(task.before_start, request.id, args, kwargs)
         signals.task_prerun.send(sender=task, task_id=request.id, task=task, args=args, kwargs=kwargs)
         try:
             yield done.append
             state, value = states.SUCCESS, done[0]
-            _succeeded(task, request, args, kwargs, value)
+            _succeeded(task, request, args, kwargs, value, time.monotonic() - began)
         except Retry as exc:
             state, value, info = states.RETRY, exc, ExceptionInfo(exc)
             _hook(task.on_retry, exc.exc, request.id, args, kwargs, info)
@@ -143,11 +144,13 @@ def _told(
             )
 
 
-def _succeeded(task: Task, request: Context, args: Sequence[Any], kwargs: Mapping[str, Any], value: Any) -> None:
+def _succeeded(
+    task: Task, request: Context, args: Sequence[Any], kwargs: Mapping[str, Any], value: Any, runtime: float
+) -> None:
     for number, each in enumerate(request.callbacks):
         _follow(task, request, each, (value,), f"link.{number}")
     _hook(task.on_success, value, request.id, args, kwargs)
-    signals.task_success.send(sender=task, result=value)
+    signals.task_success.send(sender=task, result=value, runtime=runtime)
 
 
 def _failed(

@@ -12,10 +12,11 @@ from jobsworth.errors import BadOption
 from jobsworth.suggest import did_you_mean
 from jobsworth.task import options_from
 
-from . import request
+from . import request, signals
 from .canvas import Signature
 from .exceptions import DiffersFromCelery, NotSupported
 from .naming import new_task_id
+from .publishing import Publishing
 from .result import AsyncResult
 from .schedule import moment, seconds_until
 from .settings import AMQP, CANVAS, JSON
@@ -47,6 +48,11 @@ def send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], options: Map
     if "queue" not in given:
         given = {**app.router.route(task.name, args, kwargs, given, task), **given}
     given.setdefault("queue", app.conf.task_default_queue)
+    app.router.check(given["queue"])
+    given.setdefault("task_id", new_task_id())
+    publishing = Publishing(task, args, kwargs, given) if signals.publishing_is_heard() else None
+    if publishing is not None and (headers := publishing.before()) is not None:
+        given["headers"] = headers
     handled = app.handled(task)
     job = handled.build(args, kwargs, options_from(_options(task, given)))
     queue = str(getattr(given["queue"], "name", given["queue"]))
@@ -58,6 +64,8 @@ def send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], options: Map
             f"there is a job {handle.id} already: nothing was stored. In Celery it would run a second time",
             DiffersFromCelery, stacklevel=4,
         )  # fmt: skip
+    elif publishing is not None:
+        publishing.after()
     return AsyncResult(handle.id, task_name=task.name, app=app)
 
 
@@ -76,7 +84,7 @@ def _refuse(given: Mapping[str, Any]) -> None:
 def _options(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
     """As Jobsworth names them."""
     app, zone = task.app, task.app.zone
-    options: dict[str, Any] = {"id": str(given.get("task_id") or new_task_id())}
+    options: dict[str, Any] = {"id": str(given["task_id"])}
     if "eta" in given:
         options["run_at"] = moment(given["eta"], zone)
     elif "countdown" in given:
@@ -108,6 +116,8 @@ def _kept(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
             kept[name] = given[name]
     if kept.get("soft_time_limit") and task.app.handled(task).isolation != "process":
         warnings.warn(NO_SOFT_LIMIT.format(task.name), DiffersFromCelery, stacklevel=7)
+    if given.get("time_limit") and task.app.handled(task).isolation == "thread":
+        warnings.warn(NO_HARD_LIMIT.format(task.name), DiffersFromCelery, stacklevel=7)
     for name in ("eta", "expires"):
         if hasattr(given.get(name), "isoformat"):
             kept[name] = moment(given[name], task.app.zone).isoformat()
@@ -118,6 +128,10 @@ def _kept(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+NO_HARD_LIMIT = (
+    "time_limit for {}, which runs in a thread: it is asked to stop and cannot be ended. Give the task a limit of its "
+    'own, or say worker_pool="prefork", and it runs in a child process'
+)
 NO_SOFT_LIMIT = (
     "soft_time_limit of {} has no effect in a thread, which nothing can interrupt: give the task a limit of its "
     'own, or say worker_pool="prefork", and it runs in a child process'
