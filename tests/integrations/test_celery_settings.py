@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commandline import run
+from commandline import run_here
 from jobsworth.errors import BadOption
 from jobsworth.integrations.celery import Celery, DiffersFromCelery, NotSupported, Task
 from jobsworth.integrations.celery.place import engine_url
@@ -200,11 +200,11 @@ def test_the_program_of_the_guide_has_nothing_to_look_at() -> None:
 def test_the_command_tells_it_and_fails_if_something_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text(PROGRAM)
     (tmp_path / "fine.py").write_text("x = 1\n")
-    told = run(tmp_path, "celery-check", "tasks")
+    told = run_here(tmp_path, "celery-check", "tasks")
     assert told.code == 1
     assert "tasks.py:11: refused: chain()" in told.out
-    assert run(tmp_path, "celery-check", "fine.py").code == 0
-    assert run(tmp_path, "celery-check", "nowhere").code == 2
+    assert run_here(tmp_path, "celery-check", "fine.py").code == 0
+    assert run_here(tmp_path, "celery-check", "nowhere").code == 2
 
 
 def test_a_declared_app_warns_of_nothing() -> None:

@@ -56,12 +56,16 @@ def heed_backend(url: str, backend: str | None) -> None:
     given = backend or os.environ.get("CELERY_RESULT_BACKEND")
     if not given:
         return
-    scheme = urlsplit(given).scheme.lower() or given
-    if scheme in _MEMORY and url == "memory://":
-        return
-    try:
-        same = engine_url(given) == url
-    except NotSupported:
-        same = False
-    if not same:
+    if elsewhere(url, given):
         warnings.warn(f"result_backend={redacted(given)!r} has no effect: {RESULTS}", DiffersFromCelery, stacklevel=5)
+
+
+def elsewhere(url: str, backend: str) -> bool:
+    """Whether a result backend is another place than the jobs'."""
+    scheme = urlsplit(backend).scheme.lower() or backend
+    if scheme in _MEMORY and url == "memory://":
+        return False
+    try:
+        return engine_url(backend) != url
+    except NotSupported:
+        return True
