@@ -13,6 +13,8 @@ import celery_limits as limits
 import pytest
 from celery_recorded import INSPECTED, KEYS, SIGNALS
 
+from commandline import running
+from jobsworth.codec import decode
 from jobsworth.integrations.celery import Celery, DiffersFromCelery, NotSupported, Task, signals
 from jobsworth.integrations.celery.exceptions import TaskRevokedError, TimeLimitExceeded
 from jobsworth.job import State
@@ -222,6 +224,47 @@ def test_headers_that_a_receiver_adds_travel(plain: Celery) -> None:
         seen.delay()
     signals.before_task_publish.disconnect(adds, sender=seen.name)
     signals.before_task_publish.disconnect(meddles)
+
+
+PROGRAM = """
+import os, sys
+from jobsworth.integrations.celery import Celery, signals
+
+app = Celery("prog", broker="sqlite:///jobs.db")
+told = []
+
+@signals.setup_logging.connect
+def logs(**named):
+    print("logging is mine", file=sys.stderr)
+
+@signals.worker_ready.connect
+def ready(sender, **named):
+    told.append(sender.hostname)
+    sender.app.send_task("prog.first", queue="sound")
+
+@app.task(name="prog.first")
+def first():
+    return told
+
+@app.task(name="prog.pid")
+def pid():
+    return os.getpid()
+"""
+
+
+def test_the_command_runs_a_celery_app_and_serves_queues_that_only_it_names(tmp_path: Path) -> None:
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    app = Celery("other", broker=f"sqlite:///{tmp_path / 'jobs.db'}")
+    app.task(name="prog.pid")(lambda: None)
+    with running(tmp_path, "worker", "prog:app", "--queues", "video:2,sound") as worker:
+        sent = app.send_task("prog.pid", queue="video")
+        assert sent.get(timeout=60) == worker.process.pid
+        first = until(lambda: app.jobs.find(task="prog.first", state="completed"), 60)
+        ((name, slots),) = (app.control.inspect().stats() or {}).items()
+        assert decode(first[0].result or b"") == [name]
+        assert slots["pool"]["max-concurrency"] == 2 + app.jobs.queues["celery"].worker_count
+    assert "logging is mine" in worker.err
+    app.close()
 
 
 def test_limits_hold_in_child_processes(tmp_path: Path, heard: list[tuple[str, Any, dict[str, Any]]]) -> None:
