@@ -140,7 +140,10 @@ def test_limits_are_the_calls_else_the_tasks_else_the_apps() -> None:
     assert (app.handled(plain).timeout, plain.soft_limit, app.handled(plain).isolation) == (100, 90, "process")
     assert (app.handled(own).timeout, own.soft_limit) == (50, 40)
     assert app.jobs.find(ids=[own.apply_async(time_limit=5).id])[0].timeout == 5
-    app.conf.update(worker_pool="threads")
+    with pytest.warns(DiffersFromCelery, match="no effect in a thread") as told:
+        app.conf.update(worker_pool="threads")
+    assert len(told) == 2
+    app.conf.timezone = "UTC"  # told once
     for option, said in (("time_limit", "cannot be ended"), ("soft_time_limit", "no effect in a thread")):
         with pytest.warns(DiffersFromCelery, match=said):
             plain.apply_async(**{option: 5})

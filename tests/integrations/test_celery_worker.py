@@ -259,11 +259,11 @@ def test_the_command_runs_a_celery_app_and_serves_queues_that_only_it_names(tmp_
     with running(tmp_path, "worker", "prog:app", "--queues", "video:2,sound") as worker:
         sent = app.send_task("prog.pid", queue="video")
         assert sent.get(timeout=60) == worker.process.pid
+        until(lambda: "logging is mine" in worker.err)
         first = until(lambda: app.jobs.find(task="prog.first", state="completed"), 60)
         ((name, slots),) = (app.control.inspect().stats() or {}).items()
         assert decode(first[0].result or b"") == [name]
         assert slots["pool"]["max-concurrency"] == 2 + app.jobs.queues["celery"].worker_count
-    assert "logging is mine" in worker.err
     app.close()
 
 

@@ -6,6 +6,7 @@ import inspect
 import os
 import types
 import typing
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,10 @@ from jobsworth.task import Task as JobsworthTask
 from jobsworth.worker.spec import spec_of
 
 from . import run, signals
-from .exceptions import MaxRetriesExceededError
+from .exceptions import DiffersFromCelery, MaxRetriesExceededError
 from .hearing import Hearing
 from .result import exception_of
+from .sending import NO_SOFT_LIMIT
 
 if TYPE_CHECKING:
     from jobsworth.worker import Worker
@@ -65,6 +67,9 @@ class CeleryJobs(Jobsworth):
             if isinstance(task, Handled):
                 task.queue = self._queue_for(task.celery.home_queue)
                 task.isolation = _isolation(task.celery)
+                before, task.was_without_soft_limit = task.was_without_soft_limit, task.without_soft_limit
+                if task.without_soft_limit and not before:
+                    warnings.warn(NO_SOFT_LIMIT.format(task.name), DiffersFromCelery, stacklevel=6)
         for queue in self.queues.values():
             if isinstance(queue, CeleryQueue):
                 queue.heed()
@@ -154,6 +159,13 @@ class Handled(JobsworthTask[..., Any]):
         )
         self.anywhere = True  # a task may be sent to any queue
         self.hold = lambda job_id: celery.app.rates.wait(celery, job_id)
+
+        self.was_without_soft_limit = self.without_soft_limit
+
+    @property
+    def without_soft_limit(self) -> bool:
+        """Whether it has a soft limit that nothing can hold it to."""
+        return bool(self.celery.soft_limit) and self.isolation != "process"
 
     @property
     def retry(self) -> Retry:
