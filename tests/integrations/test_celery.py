@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import celery_limits as limits
 import celery_program as program
 import pytest
 
@@ -32,6 +33,7 @@ from jobsworth.integrations.celery.exceptions import (
     Reject,
     Retry,
     TaskRevokedError,
+    TimeLimitExceeded,
     TimeoutError,  # noqa: A004 (Celery's name)
 )
 from waiting import until
@@ -455,3 +457,20 @@ def test_retry_outside_of_a_run_raises_what_is_wrong(plain: Celery) -> None:
     with pytest.raises(ValueError, match="itself"):
         tries()
     assert isinstance(Retry(), Exception)
+
+
+def test_limits_and_terminate_end_what_runs_in_child_processes() -> None:
+    with limits.app.jobs.worker():
+        soft, hard, long = limits.soft.delay(), limits.hard.delay(), limits.long.delay()
+        assert soft.get(timeout=20) == "tidied"
+        with pytest.raises(TimeLimitExceeded):
+            hard.get(timeout=20)
+        inspect = limits.app.control.inspect()
+        ((name, (shown,)),) = until(lambda: [each for each in inspect.active().items() if each[1]], 20)
+        assert (shown["id"], shown["name"], shown["hostname"]) == (long.id, "celery_limits.long", name)
+        assert inspect.ping() == {name: {"ok": "pong"}}
+        long.revoke(terminate=True)
+        with pytest.raises(TaskRevokedError):
+            long.get(timeout=20)
+    assert limits.app.control.inspect().active() is None
+    limits.app.close()

@@ -32,13 +32,6 @@ class NotRegistered(KeyError, CeleryError):
         return f"there is no task {self.args[0]!r} here: is its module imported?" if self.args else ""
 
 
-class QueueNotFound(KeyError, CeleryError):
-    """task_queues names no such queue, and task_create_missing_queues is False."""
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
-
-
 class TaskError(CeleryError):
     """Something about one task."""
 
@@ -105,6 +98,13 @@ class MaxRetriesExceededError(TaskError):
 
 class SoftTimeLimitExceeded(Exception):
     """The soft time limit is over: the task may still tidy up."""
+
+
+class QueueNotFound(KeyError, CeleryError):
+    """task_queues names no such queue, and task_create_missing_queues is False."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
 
 
 class TimeLimitExceeded(Exception):

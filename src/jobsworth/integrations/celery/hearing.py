@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jobsworth.events import AttemptEnded, Event, WorkerStarted, WorkerStarting, WorkerStopped, WorkerStopping
 from jobsworth.job import Claim, Job, Lease, State
 
-from . import run, signals
-from .exceptions import TimeLimitExceeded, WorkerLostError
+from . import signals
 from .request import Context
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from .house import Handled
 
 Described = Callable[[Claim], "tuple[Handled, Context] | None"]
-_KILLED = {"timeout": TimeLimitExceeded, "crashed": WorkerLostError}  # runs that could not tell how they ended
 
 
 class Consumer:
@@ -57,8 +55,8 @@ class Hearing:
                 signals.worker_shutting_down.send(sender=_hostname(name), sig="SIGTERM", how="Warm", exitcode=0)
             case WorkerStopped(worker=name):
                 signals.worker_shutdown.send(sender=self._consumer(name))
-            case AttemptEnded(settlement=settlement) if settlement.target in (State.CANCELLED, State.FAILED):
-                self._app.jobs.defer(self._ended, event)
+            case AttemptEnded(settlement=settlement) if settlement.target is State.CANCELLED:
+                self._app.jobs.defer(self._revoked, event)
             case _:
                 return
 
@@ -93,27 +91,18 @@ class Hearing:
                 sender=None, logger=task_logger, format=conf.worker_task_log_format, **how
             )
 
-    def _ended(self, event: AttemptEnded) -> None:
-        """Runs that could not tell it themselves: revoked ones, and those whose process was killed."""
+    def _revoked(self, event: AttemptEnded) -> None:
+        """A run cannot tell it itself."""
         settlement, described = event.settlement, self._described(event.claim)
         if described is None:
             return
         task, request = described
-        if settlement.target is State.CANCELLED:
-            terminated = settlement.outcome == "cancelled"
-            signals.task_revoked.send(
-                sender=task.celery, request=request, terminated=terminated,
-                signum=signal.SIGKILL if terminated and task.isolation == "process" else None,
-                expired=settlement.outcome == "expired",
-            )  # fmt: skip
-            return
-        failure = settlement.failure
-        if failure is not None and failure.reason in _KILLED:
-            exc = _KILLED[failure.reason](failure.message)
-            signals.task_failure.send(
-                sender=task.celery, task_id=request.id, exception=exc, args=request.args, kwargs=request.kwargs,
-                traceback=None, einfo=run.ExceptionInfo(exc, failure.traceback),
-            )  # fmt: skip
+        terminated = settlement.outcome == "cancelled"
+        signals.task_revoked.send(
+            sender=task.celery, request=request, terminated=terminated,
+            signum=signal.SIGKILL if terminated and task.isolation == "process" else None,
+            expired=settlement.outcome == "expired",
+        )  # fmt: skip
 
     def revoked_waiting(self, ids: Iterable[str]) -> None:
         """Jobs that were revoked here while they waited: no worker will ever hear of them."""

@@ -116,8 +116,6 @@ def _kept(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
             kept[name] = given[name]
     if kept.get("soft_time_limit") and task.app.handled(task).isolation != "process":
         warnings.warn(NO_SOFT_LIMIT.format(task.name), DiffersFromCelery, stacklevel=7)
-    if given.get("time_limit") and task.app.handled(task).isolation == "thread":
-        warnings.warn(NO_HARD_LIMIT.format(task.name), DiffersFromCelery, stacklevel=7)
     for name in ("eta", "expires"):
         if hasattr(given.get(name), "isoformat"):
             kept[name] = moment(given[name], task.app.zone).isoformat()
@@ -128,10 +126,6 @@ def _kept(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-NO_HARD_LIMIT = (
-    "time_limit for {}, which runs in a thread: it is asked to stop and cannot be ended. Give the task a limit of its "
-    'own, or say worker_pool="prefork", and it runs in a child process'
-)
 NO_SOFT_LIMIT = (
     "soft_time_limit of {} has no effect in a thread, which nothing can interrupt: give the task a limit of its "
     'own, or say worker_pool="prefork", and it runs in a child process'
