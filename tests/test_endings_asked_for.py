@@ -7,7 +7,7 @@ import pytest
 
 from jobsworth import Jobsworth, Queue, Retry
 from jobsworth.errors import RetryAfter, TimedOut
-from jobsworth.events import AttemptEnded, Event, WorkerStarted, WorkerStopped
+from jobsworth.events import AttemptEnded, Event, WorkerStarted, WorkerStarting, WorkerStopped
 from jobsworth.job import Claim, Failure, Lease, State
 from jobsworth.lifecycle import settle
 from jobsworth.outcome import Failed
@@ -75,5 +75,25 @@ def test_a_programs_listeners_hear_its_workers_and_harm_nobody(jobs: Jobsworth) 
     jobs.listeners += [broken, heard.append]
     with jobs.worker(listener=heard.append):
         nothing.enqueue().result(timeout=10)
-    for kind in (WorkerStarted, AttemptEnded, WorkerStopped):
+    for kind in (WorkerStarting, WorkerStarted, AttemptEnded, WorkerStopped):
         assert len([event for event in heard if isinstance(event, kind)]) == 2
+    assert isinstance(heard[0], WorkerStarting)
+
+
+def test_a_task_may_hold_a_job_back_at_no_cost(jobs: Jobsworth) -> None:
+    asked: list[str] = []
+
+    @jobs.task(max_attempts=1)
+    def careful() -> str:
+        return "ran"
+
+    def hold(job_id: str) -> float:
+        asked.append(job_id)
+        return 0.01 if len(asked) < 3 else 0
+
+    careful.hold = hold
+    with jobs.worker():
+        handle = careful.enqueue()
+        assert handle.result(timeout=10) == "ran"
+    assert asked == [handle.id] * 3
+    assert (handle.job.attempt, handle.job.errors) == (1, 0)

@@ -22,6 +22,8 @@ def test_importing_jobsworth_loads_nothing_of_the_command_line() -> None:
     extras = {"itsdangerous", "prometheus_client", "uvicorn"}
     assert modules_loaded_by("import jobsworth") & (unwanted | extras) == set()
     assert modules_loaded_by("import jobsworth.web") & extras == set()
+    theirs = {"celery", "kombu", "billiard", "cyclopts"}
+    assert modules_loaded_by("import jobsworth.integrations.celery.signals") & theirs == set()
 
 
 def test_the_package_says_that_it_is_typed() -> None:

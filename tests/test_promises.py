@@ -9,6 +9,7 @@ import pickle  # noqa: TID251 (the bombs have to come from somewhere)
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,4 +204,8 @@ def test_the_same_sources_make_the_same_wheel(tmp_path: Path) -> None:
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
         (wheel,) = (tmp_path / str(number)).glob("*.whl")
         wheels.append((wheel.name, hashlib.sha256(wheel.read_bytes()).hexdigest()))
+        travels = set(zipfile.ZipFile(wheel).namelist())
     assert wheels[0] == wheels[1]
+    ours = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src").rglob("*.py")}
+    assert ours - travels == set()
+    assert "jobsworth/integrations/celery/utils/log.py" in travels

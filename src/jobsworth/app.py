@@ -193,6 +193,13 @@ class Jobsworth(AtHome):
             raise UnknownQueue(f"there is no queue {name!r} here", hint=did_you_mean(name, self.queues))
         return self.queues[name]
 
+    def queue_to_serve(self, name: str) -> Queue:
+        """The queue of that name, for a worker that was told to serve it. For a subclass: to add one.
+
+        Raises UnknownQueue (E107).
+        """
+        return self.find_queue(name)
+
     # Enqueueing.
     def enqueue_many(
         self, jobs: Sequence[NewJob], *, transaction: UserConnection | None = None
@@ -361,6 +368,9 @@ class Jobsworth(AtHome):
 
     def prepare(self) -> None:
         """Called before a worker of this program is made. For a subclass: to load what declares its tasks."""
+
+    def prepare_child(self) -> None:
+        """Called after that in each child process of a worker, before its first job. For a subclass."""
 
     def worker(self, queues: str | Sequence[str] | Mapping[str, int] | None = None, **options: Any) -> Worker:
         """A worker for this program: `with jobs.worker(): ...`, `async with jobs.worker(): ...` or `.run()`.

@@ -153,6 +153,7 @@ def main() -> None:
     try:
         app = locate(sys.argv[2])
         app.prepare()
+        app.prepare_child()
     except JobsworthError as exc:
         child.send(Ready(str(exc)))
         sys.exit(2)

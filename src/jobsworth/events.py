@@ -10,6 +10,12 @@ from .job import Claim, State
 from .lifecycle import Settlement
 
 
+class WorkerStarting(msgspec.Struct, frozen=True):
+    """It is about to connect, and has no job yet: what its jobs need in this process may be set up now."""
+
+    worker: str
+
+
 class WorkerStarted(msgspec.Struct, frozen=True):
     worker: str
     queues: dict[str, int]
@@ -96,7 +102,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 Event = (
-    WorkerStarted | WorkerStopping | WorkerStopped | AttemptEnded | LeaseTaken | Stuck | EngineLost | EngineBack
-    | Unroutable | Afterthought | VisitorActed | Fault
+    WorkerStarting | WorkerStarted | WorkerStopping | WorkerStopped | AttemptEnded | LeaseTaken | Stuck | EngineLost
+    | EngineBack | Unroutable | Afterthought | VisitorActed | Fault
 )  # fmt: skip
 Listener = Callable[[Event], None]

@@ -21,6 +21,7 @@ from .events import (
     Unroutable,
     VisitorActed,
     WorkerStarted,
+    WorkerStarting,
     WorkerStopped,
     WorkerStopping,
 )
@@ -48,6 +49,8 @@ def read_aloud(event: Event) -> None:  # noqa: C901 (one case per event)
     match event:
         case AttemptEnded():
             _attempt_ended(event)
+        case WorkerStarting():
+            return
         case WorkerStarted(worker, queues):
             slots = ", ".join(f"{name}:{count}" for name, count in queues.items())
             _log.info("worker %s started: %s", worker, slots)

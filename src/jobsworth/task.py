@@ -204,6 +204,8 @@ class Task(Generic[P, R_co]):
         self.fn = fn
         self.queue = queue
         self.anywhere = False  # True for a task whose jobs may be sent to any queue
+        # Asked in the worker's process before a run: seconds that this job must wait first. They cost it no attempt.
+        self.hold: Callable[[str], float] | None = None
         self.is_async = inspect.iscoroutinefunction(fn)
         self._outlet = outlet
         self._retry = retry

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commandline import run
+from commandline import run_here
 from jobsworth.errors import BadOption
 from jobsworth.integrations.celery import Celery, DiffersFromCelery, NotSupported, Task
 from jobsworth.integrations.celery.place import engine_url
@@ -32,17 +32,39 @@ def app() -> Celery:
         ("sqla+sqlite:///jobs.db", "sqlite:///jobs.db"),
         ("db+postgresql+psycopg2://u:p@h/d", "postgresql://u:p@h/d"),
         ("memory://localhost/", "memory://"),
+        ("memory", "memory://"),
+        ("rediss://:p@h/0?ssl_cert_reqs=CERT_REQUIRED&namespace=a", "rediss://:p@h/0?namespace=a"),
+        ("postgresql://u@h/d?sslmode=require", "postgresql://u@h/d?sslmode=require"),
+        ("theirs://h", "theirs://h"),
     ],
 )
 def test_celerys_urls_are_understood(broker: str, url: str) -> None:
     assert engine_url(broker) == url
 
 
-@pytest.mark.parametrize("broker", ["amqp://u:secret@h//", "sqs://", "redis://a;redis://b", "pyamqp://h"])
+BROKERS = (
+    "SLMQ", "SQS", "amqp", "amqps", "azureservicebus", "azurestoragequeues", "confluentkafka", "consul", "etcd",
+    "filesystem", "gcpubsub", "kafka", "librabbitmq", "mongodb", "pgmq", "pyamqp", "pyro", "qpid", "sentinel", "slmq",
+    "sqla", "sqlalchemy", "sqs", "zookeeper", "sqla+mysql+pymysql",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        *(f"{scheme}://u:secret@h/x" for scheme in BROKERS), *BROKERS, "redis://a;redis://b",
+        "rediss://:secret@h/0?ssl_cert_reqs=none", "rediss://:secret@h/0?ssl_ca_certs=/x",
+    ],
+)  # fmt: skip
 def test_brokers_that_are_no_engine_are_refused(broker: str) -> None:
     with pytest.raises(NotSupported) as caught:
         engine_url(broker)
     assert "secret" not in str(caught.value)
+
+
+def test_what_only_tunes_redis_py_is_told() -> None:
+    with pytest.warns(DiffersFromCelery, match="socket_timeout in broker_url has no effect"):
+        assert engine_url("redis://h/1?socket_timeout=3") == "redis://h/1"
 
 
 def test_results_live_with_their_jobs_and_another_place_warns() -> None:
@@ -200,11 +222,11 @@ def test_the_program_of_the_guide_has_nothing_to_look_at() -> None:
 def test_the_command_tells_it_and_fails_if_something_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text(PROGRAM)
     (tmp_path / "fine.py").write_text("x = 1\n")
-    told = run(tmp_path, "celery-check", "tasks")
+    told = run_here(tmp_path, "celery-check", "tasks")
     assert told.code == 1
     assert "tasks.py:11: refused: chain()" in told.out
-    assert run(tmp_path, "celery-check", "fine.py").code == 0
-    assert run(tmp_path, "celery-check", "nowhere").code == 2
+    assert run_here(tmp_path, "celery-check", "fine.py").code == 0
+    assert run_here(tmp_path, "celery-check", "nowhere").code == 2
 
 
 def test_a_declared_app_warns_of_nothing() -> None:

@@ -21,7 +21,7 @@ from jobsworth.events import Afterthought, Fault, Listener, Stuck
 from jobsworth.job import CancelRequest, Claim, Job
 from jobsworth.journal import OFF
 from jobsworth.lifecycle import gives_up, settle
-from jobsworth.outcome import Lost, Outcome, Released, Stopped
+from jobsworth.outcome import Lost, Outcome, Released, Snoozed, Stopped
 from jobsworth.runners.ending import stopped
 from jobsworth.runners.loop import run_in_loop
 from jobsworth.runners.thread import Threads, run_in_thread
@@ -109,6 +109,8 @@ class Shop:
             self.end(run, Stopped(expired=True))
         elif claim.cancelling:
             self.end(run, Stopped(claim.cancel_reason))
+        elif (hold := run.task.hold) is not None and (wait := hold(claim.lease.job_id)) > 0:
+            self.end(run, Snoozed(wait))
         elif isolation == "loop":
             run.aio = self._loop.create_task(self._in_loop(run))  # `runs` keeps it from being forgotten
         elif isolation == "thread":

@@ -19,7 +19,7 @@ from jobsworth.completion import Completions
 from jobsworth.engine import WorkerCard
 from jobsworth.engines import from_url
 from jobsworth.errors import BadOption, ConfigurationError, EngineError
-from jobsworth.events import Event, Listener, WorkerStarted, WorkerStopped, WorkerStopping
+from jobsworth.events import Event, Listener, WorkerStarted, WorkerStarting, WorkerStopped, WorkerStopping
 from jobsworth.log import harmless, read_aloud
 from jobsworth.naming import checked, new_id
 from jobsworth.queue import QueueService
@@ -130,6 +130,7 @@ class Worker:
         )
         if self._captures:
             capture.begin()  # before the first job is taken
+        self._tell(WorkerStarting(self.id))
         try:
             await loop.run_in_executor(None, self._office.start, self._shop, loop)
         except BaseException:
@@ -288,7 +289,7 @@ def slots_from(app: Jobsworth, queues: str | Sequence[str] | Mapping[str, int] |
         raise BadOption("there is no queue to work on", hint="add one with jobs.add(...) or declare a task")
     slots = {}
     for name, count in chosen.items():
-        queue = app.find_queue(name)
+        queue = app.queue_to_serve(name)
         slots[name] = queue.worker_count if count is None else count
         if not isinstance(slots[name], int) or slots[name] < 1:
             raise BadOption(f"queue {name!r} needs at least 1 slot, not {count!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from jobsworth.errors import BadOption
@@ -43,7 +43,9 @@ class Settings(MutableMapping[str, Any]):
         known = name_of(name) or name
         if known in self._values:
             return self._values[known]
-        return RULES[known].default
+        default = RULES[known].default
+        # A change of a shared default would be heeded by nobody: it raises.
+        return MappingProxyType(default) if isinstance(default, dict) else default
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._take({name: value}, None)
@@ -121,7 +123,7 @@ def _object(source: Any) -> Any:
 
 
 def _secret(name: str) -> bool:
-    return name in ("broker_url", "result_backend", "security_key")
+    return name.endswith(("_url", "_key", "_password", "_options", "_settings", "_kwargs")) or name == "result_backend"
 
 
 def _shown(name: str, value: Any) -> str:

@@ -116,6 +116,13 @@ class SoftTimeLimitExceeded(Exception):
     """The soft time limit is over: the task may still tidy up."""
 
 
+class QueueNotFound(KeyError, TaskError):
+    """task_queues names no such queue, and task_create_missing_queues is False."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
 class TimeLimitExceeded(Exception):
     """The time limit is over, and the run was ended."""
 
@@ -163,10 +170,6 @@ class AlreadyRegistered(TaskError):
 
 
 class InvalidTaskError(TaskError):
-    """Never raised here."""
-
-
-class QueueNotFound(KeyError, TaskError):
     """Never raised here."""
 
 

@@ -6,14 +6,15 @@ import inspect
 import os
 import types
 import typing
+import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobsworth.app import Jobsworth
 from jobsworth.codec import decode
 from jobsworth.errors import TimedOut
-from jobsworth.events import AttemptEnded, Event, WorkerStarted, WorkerStopped, WorkerStopping
-from jobsworth.job import Claim, Job, State
+from jobsworth.job import Claim, Job
 from jobsworth.queue import Isolation, Keep, Queue
 from jobsworth.retry import Retry
 from jobsworth.task import Task as JobsworthTask
@@ -21,15 +22,18 @@ from jobsworth.worker.spec import spec_of
 
 from . import run, signals
 from .calls import CallSignature, as_called, from_elsewhere
-from .exceptions import MaxRetriesExceededError
+from .exceptions import DiffersFromCelery, MaxRetriesExceededError
 from .failures import exception_of
+from .hearing import Hearing
 from .request import kept_in
+from .sending import NO_SOFT_LIMIT
 from .tags import KNOWN
 
 if TYPE_CHECKING:
     from jobsworth.worker import Worker
 
     from .app import Celery
+    from .request import Context
     from .task import Task
 
 UNBOUNDED = 2**31 - 1  # attempts of a task whose max_retries is None
@@ -45,7 +49,9 @@ class CeleryJobs(Jobsworth):
     def __init__(self, celery: Celery, url: str) -> None:
         super().__init__(url)
         self.celery = self.front = celery
-        self.listeners.append(self._hear)
+        self._served: set[str] = set()  # queues that only a worker's command line named
+        self.hearing = Hearing(celery, self._described)
+        self.listeners.append(self.hearing.hear)
 
     def declare(self, task: Task) -> Handled:
         """A task of the app as one of the house's."""
@@ -70,42 +76,45 @@ class CeleryJobs(Jobsworth):
             if isinstance(task, Handled):
                 task.queue = self._queue_for(task.celery.home_queue)
                 task.isolation = _isolation(task.celery)
+                before, task.was_without_soft_limit = task.was_without_soft_limit, task.without_soft_limit
+                if task.without_soft_limit and not before:
+                    warnings.warn(NO_SOFT_LIMIT.format(task.name), DiffersFromCelery, stacklevel=6)
         for queue in self.queues.values():
             if isinstance(queue, CeleryQueue):
                 queue.heed()
-        used = {task.queue.name for task in self.tasks.values()} | set(self.celery.queue_names())
+        used = {task.queue.name for task in self.tasks.values()} | set(self.celery.queue_names()) | self._served
         for name in [name for name, queue in self.queues.items() if isinstance(queue, CeleryQueue)]:
             if name not in used:
                 del self.queues[name]
 
     def prepare(self) -> None:
         """Import what the settings `imports` and `include` name."""
+        signals.import_modules.send(sender=self.celery)
         self.celery.import_modules()
+
+    def prepare_child(self) -> None:
+        """Tell whoever sets up processes in which tasks run."""
+        self.hearing.in_child()
+
+    def queue_to_serve(self, name: str) -> Queue:
+        """Any queue may be served, also one that only other programs name, unless task_create_missing_queues says no.
+
+        Raises UnknownQueue (E107).
+        """
+        if name not in self.queues and self.celery.conf.task_create_missing_queues:
+            self._served.add(name)
+            return self._queue_for(name)
+        return super().queue_to_serve(name)
 
     def worker(self, queues: Any = None, **options: Any) -> Worker:
         """See Jobsworth.worker. Child processes find the app where this process has it."""
         return super().worker(queues, **{"spec": spec_of(self.celery), **options})
 
-    def _hear(self, event: Event) -> None:
-        match event:
-            case WorkerStarted(worker=name):
-                signals.worker_init.send(sender=name)
-                signals.worker_ready.send(sender=name)
-            case WorkerStopping(worker=name):
-                signals.worker_shutting_down.send(sender=name, sig="SIGTERM", how="Warm", exitcode=0)
-            case WorkerStopped(worker=name):
-                signals.worker_shutdown.send(sender=name)
-            case AttemptEnded(claim=claim, settlement=settlement) if settlement.target is State.CANCELLED:
-                task = self.tasks.get(claim.task)
-                if isinstance(task, Handled):
-                    args, kwargs = arguments_of(task, claim)
-                    request = run.described(task.celery, claim, args, kwargs)
-                    signals.task_revoked.send(
-                        sender=task.celery, request=request, terminated=settlement.outcome == "cancelled", signum=None,
-                        expired=settlement.outcome == "expired",
-                    )  # fmt: skip
-            case _:
-                return
+    def _described(self, claim: Claim) -> tuple[Handled, Context] | None:
+        task = self.tasks.get(claim.task)
+        if not isinstance(task, Handled):
+            return None
+        return task, run.described(task.celery, claim, *arguments_of(task, claim))
 
 
 class CeleryQueue(Queue):
@@ -122,10 +131,10 @@ class CeleryQueue(Queue):
         """Its size and how long it keeps results, as the settings say."""
         conf = self._celery.conf
         solo = conf.worker_pool == "solo"
-        self.worker_count = 1 if solo else int(conf.worker_concurrency or os.cpu_count() or 1)
-        seconds = conf.result_expires
-        seconds = seconds.total_seconds() if hasattr(seconds, "total_seconds") else seconds
-        self.keep = Keep(age=float(seconds)) if seconds else Keep()
+        chosen = None if conf.worker_concurrency == "auto" else conf.worker_concurrency
+        self.worker_count = 1 if solo else int(chosen or os.cpu_count() or 1)
+        self.keep = _kept_for(conf.result_expires)
+        self.keep_failed = _kept_for(conf.result_failure_expires)
         self.check()
 
     def on_exhausted(self, job: Job, error: str) -> None:
@@ -148,6 +157,12 @@ class CeleryQueue(Queue):
         task.celery.on_dead_letter(why, task_id, args, kwargs, einfo)
 
 
+def _kept_for(seconds: float | timedelta | None) -> Keep:
+    """Celery's way to say how long; 0 and None are for ever."""
+    age = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds or 0)
+    return Keep(age=age) if age else Keep()
+
+
 class Handled(JobsworthTask[..., Any]):
     """A Celery task as the house knows it: limits and retries are asked of the task when they are needed."""
 
@@ -158,6 +173,14 @@ class Handled(JobsworthTask[..., Any]):
         )
         self.anywhere = True  # a task may be sent to any queue
         self.signature: CallSignature = CallSignature.of(self.fn)
+        self.hold = lambda job_id: celery.app.rates.wait(celery, job_id)
+
+        self.was_without_soft_limit = self.without_soft_limit
+
+    @property
+    def without_soft_limit(self) -> bool:
+        """Whether it has a soft limit that nothing can hold it to."""
+        return bool(self.celery.soft_limit) and self.isolation != "process"
 
     @property
     def retry(self) -> Retry:

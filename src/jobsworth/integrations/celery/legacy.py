@@ -2,60 +2,52 @@
 
 from __future__ import annotations
 
-LEGACY = {
-    "BROKER_URL": "broker_url",
-    "BROKER_TRANSPORT": "broker_transport",
-    "BROKER_TRANSPORT_OPTIONS": "broker_transport_options",
-    "BROKER_CONNECTION_TIMEOUT": "broker_connection_timeout",
-    "BROKER_CONNECTION_RETRY": "broker_connection_retry",
-    "BROKER_CONNECTION_MAX_RETRIES": "broker_connection_max_retries",
-    "BROKER_HEARTBEAT": "broker_heartbeat",
-    "BROKER_POOL_LIMIT": "broker_pool_limit",
-    "BROKER_USE_SSL": "broker_use_ssl",
-    "CELERY_BROKER_URL": "broker_url",
-    "CELERY_ACCEPT_CONTENT": "accept_content",
-    "CELERY_ACKS_LATE": "task_acks_late",
-    "CELERY_ALWAYS_EAGER": "task_always_eager",
-    "CELERY_ANNOTATIONS": "task_annotations",
-    "CELERY_CREATE_MISSING_QUEUES": "task_create_missing_queues",
-    "CELERY_DEFAULT_EXCHANGE": "task_default_exchange",
-    "CELERY_DEFAULT_EXCHANGE_TYPE": "task_default_exchange_type",
-    "CELERY_DEFAULT_QUEUE": "task_default_queue",
-    "CELERY_DEFAULT_RATE_LIMIT": "task_default_rate_limit",
-    "CELERY_DEFAULT_ROUTING_KEY": "task_default_routing_key",
-    "CELERY_EAGER_PROPAGATES": "task_eager_propagates",
+from collections.abc import Iterable
+
+_PREFIXES = {"task_": "CELERY_", "worker_": "CELERYD_", "beat_": "CELERYBEAT_"}
+_KEPT = (
+    "accept_content", "arangodb_", "cache_", "couchbase_", "elasticsearch_", "event_", "imports", "include",
+    "mongodb_", "redis_", "result_", "security_", "timezone",
+)  # fmt: skip
+_NOT_KEPT = ("result_accept_content",)  # younger than the old names
+_ODD = {
     "CELERY_EAGER_PROPAGATES_EXCEPTIONS": "task_eager_propagates",
     "CELERY_ENABLE_REMOTE_CONTROL": "worker_enable_remote_control",
-    "CELERY_ENABLE_UTC": "enable_utc",
-    "CELERY_IGNORE_RESULT": "task_ignore_result",
-    "CELERY_IMPORTS": "imports",
-    "CELERY_INCLUDE": "include",
+    "CELERY_DISABLE_RATE_LIMITS": "worker_disable_rate_limits",
+    "CELERY_MAX_CACHED_RESULTS": "result_cache_max",
     "CELERY_MESSAGE_COMPRESSION": "task_compression",
-    "CELERY_QUEUES": "task_queues",
-    "CELERY_REDIS_MAX_CONNECTIONS": "redis_max_connections",
-    "CELERY_RESULT_BACKEND": "result_backend",
-    "CELERY_RESULT_PERSISTENT": "result_persistent",
-    "CELERY_RESULT_SERIALIZER": "result_serializer",
-    "CELERY_ROUTES": "task_routes",
+    "CELERY_REDIRECT_STDOUTS": "worker_redirect_stdouts",
+    "CELERY_REDIRECT_STDOUTS_LEVEL": "worker_redirect_stdouts_level",
+    "CELERY_RESULT_DBURI": "database_url",
+    "CELERY_RESULT_DB_SHORT_LIVED_SESSIONS": "database_short_lived_sessions",
+    "CELERY_RESULT_DB_TABLENAMES": "database_table_names",
+    "CELERY_RESULT_ENGINE_OPTIONS": "database_engine_options",
     "CELERY_SEND_EVENTS": "worker_send_task_events",
-    "CELERY_SEND_TASK_ERROR_EMAILS": "send_task_error_emails",
     "CELERY_SEND_TASK_SENT_EVENT": "task_send_sent_event",
-    "CELERY_STORE_ERRORS_EVEN_IF_IGNORED": "task_store_errors_even_if_ignored",
+    "CELERY_TASK_PROTOCOL": "task_protocol",
     "CELERY_TASK_PUBLISH_RETRY": "task_publish_retry",
     "CELERY_TASK_PUBLISH_RETRY_POLICY": "task_publish_retry_policy",
     "CELERY_TASK_RESULT_EXPIRES": "result_expires",
     "CELERY_TASK_SERIALIZER": "task_serializer",
-    "CELERY_TIMEZONE": "timezone",
-    "CELERY_TRACK_STARTED": "task_track_started",
     "CELERY_WORKER_DIRECT": "worker_direct",
-    "CELERYBEAT_SCHEDULE": "beat_schedule",
-    "CELERYBEAT_SCHEDULER": "beat_scheduler",
-    "CELERYD_CONCURRENCY": "worker_concurrency",
-    "CELERYD_HIJACK_ROOT_LOGGER": "worker_hijack_root_logger",
-    "CELERYD_LOG_FORMAT": "worker_log_format",
-    "CELERYD_MAX_TASKS_PER_CHILD": "worker_max_tasks_per_child",
-    "CELERYD_POOL": "worker_pool",
-    "CELERYD_PREFETCH_MULTIPLIER": "worker_prefetch_multiplier",
     "CELERYD_TASK_SOFT_TIME_LIMIT": "task_soft_time_limit",
     "CELERYD_TASK_TIME_LIMIT": "task_time_limit",
+    "CELERYD_WORKER_LOST_WAIT": "worker_lost_wait",
+    # No old names, but in so many configs that they are taken for what they mean.
+    "CELERY_BROKER_URL": "broker_url",
+    "CELERY_ENABLE_UTC": "enable_utc",
 }
+
+
+def old_names(settings: Iterable[str]) -> dict[str, str]:
+    """Old name to new of these settings."""
+    odd = set(_ODD.values()) - {"broker_url", "enable_utc"}
+    return {_old(name): name for name in settings if name not in odd} | _ODD
+
+
+def _old(name: str) -> str:
+    for prefix, old in _PREFIXES.items():
+        if name.startswith(prefix):
+            return f"{old}{name.removeprefix(prefix)}".upper()
+    kept = name.startswith(_KEPT) and name not in _NOT_KEPT
+    return f"CELERY_{name}".upper() if kept else name.upper()

@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from jobsworth.engines import redacted
 from jobsworth.home import DEFAULT_URL
 
 from .exceptions import DiffersFromCelery, NotSupported
-from .settings import RESULTS
+from .settings import BROKER, RESULTS
 
 _AS_ENGINE = {
     "redis+socket": "unix", "sqla+sqlite": "sqlite", "db+sqlite": "sqlite", "sqla+postgresql": "postgresql",
     "db+postgresql": "postgresql", "sqlalchemy+sqlite": "sqlite", "sqlalchemy+postgresql": "postgresql",
 }  # fmt: skip
 _ENGINES = ("redis", "rediss", "valkey", "valkeys", "unix", "sqlite", "postgresql", "postgres", "memory")
+_REDIS = ("redis", "rediss", "valkey", "valkeys", "unix")
+_DROPPED = (
+    "health_check_interval", "max_connections", "protocol", "retry_on_timeout", "socket_connect_timeout",
+    "socket_keepalive", "socket_timeout", "client_name", "decode_responses",
+)  # fmt: skip
 _MEMORY = ("memory", "cache+memory", "cache")
 
 
@@ -36,18 +41,39 @@ def engine_url(broker: str | None) -> str:
         return "memory://"
     if scheme in ("unix", "redis") and (found := re.search(r"[?&]virtual_host=(\w+)", rest)):
         rest = rest.replace(found[0], f"{found[0][0]}db={found[1]}")
-    if not colon or (scheme not in _ENGINES and scheme in _BROKERS):
+    if not colon or (scheme not in _ENGINES and (scheme in _BROKERS or "+" in scheme)):
         raise NotSupported(
             f"{redacted(given)!r} is no place where jobs can live",
             hint="broker_url is the one place of jobs and results: redis://, postgresql:// or sqlite:///",
         )
+    if scheme in _REDIS:
+        rest = _for_redis(rest, given)
     return f"{scheme}://{rest}"
+
+
+def _for_redis(rest: str, given: str) -> str:
+    """The rest of a URL without what only tunes redis-py. Raises NotSupported for what its security hangs on."""
+    before, mark, query = rest.partition("?")
+    kept = []
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name == "ssl_cert_reqs" and value.lower() in ("required", "cert_required"):
+            continue  # always
+        if name.startswith("ssl_"):
+            raise NotSupported(
+                f"{name} in {redacted(given)!r} is not supported",
+                hint="certificates are always verified, against those that Python knows (SSL_CERT_FILE)",
+            )
+        if name in _DROPPED:
+            warnings.warn(f"{name} in broker_url has no effect: {BROKER}", DiffersFromCelery, stacklevel=5)
+            continue
+        kept.append((name, value))
+    return before + mark + urlencode(kept) if kept else before
 
 
 _BROKERS = (
     "amqp", "amqps", "pyamqp", "librabbitmq", "sqs", "sentinel", "kafka", "confluentkafka", "gcpubsub", "mongodb",
     "zookeeper", "filesystem", "qpid", "azurestoragequeues", "azureservicebus", "consul", "etcd", "pyro", "slmq",
-    "sqla+mysql", "db+mysql",
+    "sqla", "sqlalchemy", "db", "database", "pgmq",
 )  # fmt: skip
 
 
@@ -56,12 +82,16 @@ def heed_backend(url: str, backend: str | None) -> None:
     given = backend or os.environ.get("CELERY_RESULT_BACKEND")
     if not given:
         return
-    scheme = urlsplit(given).scheme.lower() or given
-    if scheme in _MEMORY and url == "memory://":
-        return
-    try:
-        same = engine_url(given) == url
-    except NotSupported:
-        same = False
-    if not same:
+    if elsewhere(url, given):
         warnings.warn(f"result_backend={redacted(given)!r} has no effect: {RESULTS}", DiffersFromCelery, stacklevel=5)
+
+
+def elsewhere(url: str, backend: str) -> bool:
+    """Whether a result backend is another place than the jobs'."""
+    scheme = urlsplit(backend).scheme.lower() or backend
+    if scheme in _MEMORY and url == "memory://":
+        return False
+    try:
+        return engine_url(backend) != url
+    except NotSupported:
+        return True

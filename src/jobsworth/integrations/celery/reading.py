@@ -1,4 +1,7 @@
-"""Reads the source of a Celery program and finds, line by line, what is otherwise here. Runs nothing of it."""
+"""Reads the source of a Celery program and finds, line by line, what is otherwise here. Runs nothing of it.
+
+It reads programs whose imports are still Celery's, and those whose imports have been changed.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +9,36 @@ import ast
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from . import signals
+from . import importing
+from .app import _ABSENT
 from .canvas import INSTEAD
-from .control import HINTS as CONTROL_HINTS
 from .exceptions import NotSupported
-from .place import engine_url
+from .importing import CHANGE, DIFFERS, REFUSED_HERE
+from .inspecting import HINTS as CONTROL_HINTS
+from .place import elsewhere, engine_url
 from .sending import IDLE, REFUSED
 from .settings import CANVAS, RULES, name_of, verdict
 from .task import AS_SETTING
 
-CHANGE, DIFFERS, REFUSED_HERE = "change", "differs", "refused"
-_OURS = "jobsworth.integrations.celery"
-_HERE = ("result", "exceptions", "signals", "states", "canvas", "utils.log")
-_COMPOSE = ("chain", "group", "chord", "chunks", "xmap", "xstarmap")
-_NAMES = (
-    "Celery",
-    "Task",
-    "shared_task",
-    "current_app",
-    "current_task",
-    "signature",
-    "Signature",
-    "subtask",
-    *_COMPOSE,
-)
-UNKNOWN = object()
+__all__ = ["CHANGE", "DIFFERS", "REFUSED_HERE", "Finding", "Reading", "findings"]
+_OF_CELERY = ("CELERY", "BROKER_")
+_APPS = ("app", "celery", "celery_app")  # what programs call theirs
+_DISTINCT = ("on_after_configure", "on_after_finalize", "on_configure", "add_periodic_task", "worker_main")
 RUNS_AGAIN = (
     "a job whose worker dies runs again, as with task_acks_late=True in Celery; by default Celery would lose it. "
     "Say task_acks_late=True if its tasks bear that"
 )
+
+
+class _Unknown:
+    """What the source does not tell."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+UNKNOWN = _Unknown()
+_SOME_DICT = {UNKNOWN: UNKNOWN}
 
 
 class Finding(NamedTuple):
@@ -45,99 +49,152 @@ class Finding(NamedTuple):
     text: str
 
 
-def findings(source: str) -> list[Finding]:
-    """What is otherwise, in the order of the lines. Raises SyntaxError."""
-    reader = _Reader()
+class Reading(NamedTuple):
+    """What a file says. app_line: where it makes its app, 0 for nowhere. configs: what it takes settings from."""
+
+    findings: list[Finding]
+    app_line: int
+    acks_late: bool
+    configs: list[str]
+
+
+def read(source: str, *, config: bool = False) -> Reading:
+    """Read one file. config: its top-level names are settings. Raises SyntaxError."""
+    reader = _Reader(config)
     reader.visit(ast.parse(source))
-    if reader.app_line and not reader.acks_late:
-        reader.found.append(Finding(reader.app_line, DIFFERS, RUNS_AGAIN))
-    return sorted(dict.fromkeys(reader.found))
+    return Reading(sorted(dict.fromkeys(reader.found)), reader.app_line, reader.acks_late, reader.configs)
+
+
+def findings(source: str) -> list[Finding]:
+    """What is otherwise in a program of one file, in the order of the lines. Raises SyntaxError."""
+    found, app_line, acks_late, _ = read(source)
+    return sorted([*found, Finding(app_line, DIFFERS, RUNS_AGAIN)]) if app_line and not acks_late else found
 
 
 class _Reader(ast.NodeVisitor):
-    def __init__(self) -> None:
+    def __init__(self, config: bool) -> None:
         self.found: list[Finding] = []
         self.app_line = 0
         self.acks_late = False
-        self._celery: set[str] = set()  # names that this file has from Celery
+        self.configs: list[str] = []
+        self._config = config
+        self._url = ""  # where the jobs live, as far as it was read
+        self._celery: dict[str, str] = {}  # names that this file has from Celery, and what they are there
+        self._apps: set[str] = set()  # names of apps
+        self._tasks: set[str] = set()  # names of classes that are tasks
 
     def _say(self, node: ast.AST, kind: str, text: str) -> None:
         self.found.append(Finding(getattr(node, "lineno", 0), kind, text))
 
     # Imports.
     def visit_Import(self, node: ast.Import) -> None:
-        for each in node.names:
-            if each.name.partition(".")[0] == "celery":
-                self._say(node, CHANGE, f"import {each.name} -> from {_OURS} import ...")
+        for kind, text in importing.of_import(node):
+            self._say(node, kind, text)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        module = node.module or ""
-        if node.level or module.partition(".")[0] not in ("celery", "kombu", "billiard"):
-            return
-        below = module.removeprefix("celery").removeprefix(".")
-        self._celery |= {each.asname or each.name for each in node.names}
-        if module.startswith("celery") and (not below or below in _HERE or below == "app.task"):
-            ours = _OURS if below in ("", "app.task") else f"{_OURS}.{below}"
-            self._say(node, CHANGE, f"from {module} import -> from {ours} import")
-        else:
-            self._say(node, REFUSED_HERE, f"{module} is not here{_INSTEAD_OF.get(module, '')}")
-        for each in node.names:
-            if not below and each.name not in _NAMES:
-                self._say(node, REFUSED_HERE, f"celery.{each.name} is not here")
-            if below == "signals" and each.name in signals.UNSENT:
-                self._say(node, DIFFERS, f"{each.name} is never sent: {signals.UNSENT[each.name]}")
+        given = importing.names_from_celery(node)
+        self._celery |= given
+        self._apps |= {name for name, there in given.items() if there == "current_app"}
+        self._tasks |= {name for name, there in given.items() if there == "Task"}
+        if node.level:  # from .celery import app
+            self._apps |= {each.asname or each.name for each in node.names if each.name in _APPS}
+        for kind, text in importing.of_from(node):
+            self._say(node, kind, text)
 
     # Settings.
     def visit_Assign(self, node: ast.Assign) -> None:
         for target in node.targets:
-            if isinstance(target, ast.Attribute) and _ends_in_conf(target.value):
-                self._setting(node, target.attr, node.value)
-            elif isinstance(target, ast.Name) and target.id.isupper():
-                name = name_of(target.id) or name_of(target.id, "CELERY")
-                if name in RULES:
-                    self._setting(node, name, node.value)
+            self._assigned(node, target)
         self.generic_visit(node)
 
-    def _setting(self, node: ast.AST, given: str, value: ast.expr) -> None:
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self._assigned(node, node.target)
+        self.generic_visit(node)
+
+    def _assigned(self, node: ast.Assign | ast.AnnAssign, target: ast.expr) -> None:
+        value = node.value
+        assert value is not None
+        if isinstance(target, ast.Attribute) and _ends_in_conf(target.value):
+            self._setting(target.attr, value)
+        elif isinstance(target, ast.Subscript) and _ends_in_conf(target.value):
+            if isinstance(key := _literal(target.slice), str):
+                self._setting(key, value)
+        elif isinstance(target, ast.Name):
+            if isinstance(value, ast.Call) and _called(value) == "Celery":
+                self._apps.add(target.id)
+            name = self._setting_of(target.id)
+            if name is not None:
+                self._setting(name, value)
+
+    def _setting_of(self, name: str) -> str | None:
+        """The setting that a module's or class's variable of that name is."""
+        if name.isupper() and (self._config or name.startswith(_OF_CELERY)):
+            names = (name_of(name), name_of(name, "CELERY"))
+            return next((each for each in names if each in RULES), None)
+        return name if self._config and name in RULES else None
+
+    def _setting(self, given: str, value: ast.expr) -> None:
         name, literal = name_of(given) or given, _literal(value)
-        if name == "task_acks_late":
+        if name == "task_acks_late" and literal is not False:
             self.acks_late = True
         if name not in RULES:
             self._say(value, REFUSED_HERE, f"{given}: Celery has no such setting")
         elif name == "broker_url" and isinstance(literal, str):
             try:
-                engine_url(literal)
+                self._url = engine_url(literal)
             except NotSupported as exc:
                 self._say(value, REFUSED_HERE, f"{exc.message}: {exc.hint}")
+        elif name == "result_backend" and isinstance(literal, str):
+            if elsewhere(self._url, literal):
+                self._say(value, DIFFERS, f"result_backend has no effect: {RULES['database_url'].text}")
         elif literal is UNKNOWN:
             if RULES[name].kind in ("idle", "refused"):
                 self._say(value, DIFFERS, f"{name} may have no effect, or be refused: {RULES[name].text}")
         elif (broken := verdict(name, literal)) is not None:
-            kind = REFUSED_HERE if broken.kind == "refused" else DIFFERS
-            self._say(value, kind, f"{name}={literal!r} {_said(kind)}: {broken.text}")
-        del node
+            self._judge(value, f"{name}={_shown(literal)}", broken.kind, broken.text)
+
+    def _judge(self, node: ast.AST, what: str, rule: str, text: str) -> None:
+        kind, said = (REFUSED_HERE, "is refused") if rule == "refused" else (DIFFERS, "has no effect")
+        self._say(node, kind, f"{what} {said}: {text}")
+
+    # Classes.
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        if any(_last(base) in self._tasks for base in node.bases):
+            self._tasks.add(node.name)
+            for each in node.body:
+                if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
+                    self._task_option(each.targets[0].id, each.value)
+        self.generic_visit(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        whose = node.value.id if isinstance(node.value, ast.Name) else ""
+        if node.attr in _ABSENT and (whose in self._apps or (whose and node.attr in _DISTINCT)):
+            self._say(node, REFUSED_HERE, f"{whose}.{node.attr}: {_ABSENT[node.attr]}")
+        self.generic_visit(node)
 
     # Calls.
     def visit_Call(self, node: ast.Call) -> None:
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        name, method = _called(node), isinstance(node.func, ast.Attribute)
         if name == "Celery":
             self.app_line = self.app_line or node.lineno
             self._settings_of(node, {"broker": "broker_url", "backend": "result_backend"})
         elif name == "update" and isinstance(node.func, ast.Attribute) and _ends_in_conf(node.func.value):
             self._settings_of(node, {})
+        elif name == "config_from_object":
+            self.configs += [where for each in node.args if (where := _config_of(each))]
         elif name in ("task", "shared_task", "periodic_task"):
-            self._task(node)
+            for option, value in _keywords(node):
+                self._task_option(option, value)
         elif name in ("apply_async", "send_task"):
             self._sending(node)
         elif name == "retry":
             self._retry(node)
-        elif name in _COMPOSE and (name in self._celery or isinstance(node.func, ast.Attribute)):
-            if name in self._celery or name == "chunks":
-                self._say(node, REFUSED_HERE, f"{name}(): {CANVAS}; {INSTEAD}")
-        elif name == "add_periodic_task":
-            self._say(node, REFUSED_HERE, f"add_periodic_task(): {RULES['beat_schedule'].text}")
         elif name in CONTROL_HINTS and isinstance(node.func, ast.Attribute) and _is_control(node.func.value):
             self._say(node, REFUSED_HERE, f"control.{name}(): {CONTROL_HINTS[name]}")
+        refusal = importing.refusal_of("chunks" if method and name == "chunks" else self._celery.get(name, ""))
+        if refusal:
+            self._say(node, REFUSED_HERE, f"{name}(): {refusal}{f'; {INSTEAD}' if refusal == CANVAS else ''}")
         self.generic_visit(node)
 
     def _settings_of(self, node: ast.Call, renamed: dict[str, str]) -> None:
@@ -145,22 +202,18 @@ class _Reader(ast.NodeVisitor):
             known = renamed.get(name, name)
             if renamed and known not in RULES:
                 continue  # main, task_cls and the like
-            self._setting(node, known, value)
+            self._setting(known, value)
 
-    def _task(self, node: ast.Call) -> None:
-        for name, value in _keywords(node):
-            literal, setting = _literal(value), AS_SETTING.get(name)
-            if name == "acks_late":
-                continue
-            if setting and literal is not UNKNOWN and literal != RULES[setting].default:
-                broken = verdict(setting, literal)
-                if broken is not None:
-                    kind = REFUSED_HERE if broken.kind == "refused" else DIFFERS
-                    self._say(value, kind, f"{name}={literal!r} {_said(kind)}: {broken.text}")
-            if name in ("time_limit", "soft_time_limit"):
-                self._say(
-                    value, DIFFERS, f"{name}: the task runs in a child process, unless worker_pool says otherwise"
-                )
+    def _task_option(self, name: str, value: ast.expr) -> None:
+        literal, setting = _literal(value), AS_SETTING.get(name)
+        if name == "acks_late" and literal is True:
+            return
+        if setting and literal is not UNKNOWN and literal != RULES[setting].default:
+            broken = verdict(setting, literal)
+            if broken is not None:
+                self._judge(value, f"{name}={_shown(literal)}", broken.kind, broken.text)
+        if name in ("time_limit", "soft_time_limit"):
+            self._say(value, DIFFERS, f"{name}: the task runs in a child process, unless worker_pool says otherwise")
 
     def _sending(self, node: ast.Call) -> None:
         for name, value in _keywords(node):
@@ -183,21 +236,30 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
 
-_INSTEAD_OF = {
-    "celery.schedules": f": {RULES['beat_schedule'].text}", "kombu": ": a queue is its name",
-    "celery.contrib.abortable": ": control.revoke() and current_job().check_cancelled()",
-}  # fmt: skip
-
-
-def _said(kind: str) -> str:
-    return "is refused" if kind == REFUSED_HERE else "has no effect"
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _literal(node: ast.expr) -> Any:
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError):
-        return UNKNOWN
+        return _SOME_DICT if isinstance(node, ast.Dict) else UNKNOWN
+
+
+def _config_of(node: ast.expr) -> str | None:
+    """What config_from_object() is given: "package.module", "package.module:Class" or a name of this file."""
+    found = _literal(node)
+    return found if isinstance(found, str) else _last(node) if isinstance(node, (ast.Name, ast.Attribute)) else None
+
+
+def _called(node: ast.Call) -> str:
+    return _last(node.func)
+
+
+def _last(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def _keywords(node: ast.Call) -> Iterator[tuple[str, ast.expr]]:

@@ -314,16 +314,17 @@ def revoke(app: Celery, ids: list[str], *, terminate: bool, signal: Any = None) 
         raise NotSupported(f"revoke(signal={signal!r}) is not supported", hint="a child process is ended by SIGKILL")
     ids = _with_followers(app, ids)
     move = cancelling("revoked", 0.0 if terminate else LONGEST_WAIT)
+    waiting = Where(ids=tuple(ids), states=tuple(PENDING), limit=None)
+    moved = app.jobs.bridge.call(lambda engine: engine.move(waiting, move))
+    app.jobs.hearing.revoked_waiting(moved)
     if not terminate:  # a coroutine would be cancelled by asking
-        waiting = Where(ids=tuple(ids), states=tuple(PENDING), limit=None)
-        moved = app.jobs.bridge.call(lambda engine: engine.move(waiting, move))
-        held = app.jobs.find(ids=ids, states=[str(each) for each in HELD])
+        held = app.jobs.find(ids=ids, states=[str(each) for each in HELD], limit=None)
         asynchronous = {task.name for task in app.tasks.values() if task.is_async}
         ids = [job.id for job in held if job.task not in asynchronous]
         if not ids:
             return moved
     where = Where(ids=tuple(ids), limit=None)
-    return app.jobs.bridge.call(lambda engine: engine.move(where, move))
+    return [*moved, *app.jobs.bridge.call(lambda engine: engine.move(where, move))]
 
 
 def result_from_tuple(r: Any, app: Celery | None = None) -> AsyncResult:

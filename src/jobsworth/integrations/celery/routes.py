@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from .exceptions import ImproperlyConfigured, NotSupported
+from .exceptions import ImproperlyConfigured, NotSupported, QueueNotFound
 from .settings import AMQP
 
 if TYPE_CHECKING:
@@ -37,12 +37,20 @@ class Router:
                 return _checked({"queue": found} if isinstance(found, str) else dict(found), name)
         return {}
 
+    def check(self, queue: Any) -> None:
+        """Raises QueueNotFound for a queue that task_queues does not name, if it is to name all."""
+        conf, name = self._app.conf, str(getattr(queue, "name", queue))
+        if not conf.task_create_missing_queues and name not in self._named():
+            raise QueueNotFound(f"Queue {name!r} missing from task_queues")
+
+    def _named(self) -> list[str]:
+        conf = self._app.conf
+        return [str(conf.task_default_queue), *(str(getattr(each, "name", each)) for each in conf.task_queues or ())]
+
     def queue_names(self) -> list[str]:
         """Queues that the settings name: a worker serves them, whatever is sent there."""
-        conf = self._app.conf
-        names = [str(conf.task_default_queue)]
-        names += [str(getattr(queue, "name", queue)) for queue in conf.task_queues or ()]
-        for router in _routers(conf.task_routes):
+        names = self._named()
+        for router in _routers(self._app.conf.task_routes):
             for route in router.values() if isinstance(router, Mapping) else ():
                 queue = route if isinstance(route, str) else route.get("queue")
                 if queue:

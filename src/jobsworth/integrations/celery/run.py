@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,9 +48,9 @@ class ExceptionInfo:
 def call(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a worker calls in a thread or a child process."""
     job = current_job()
-    request = _begin(task, job, args, kwargs)
+    request = of_job(task, job, args, kwargs)
     value = None  # what it stays if the task raises Ignore
-    with _ending(task, request, job), limits.within(request.soft_time_limit):
+    with _ending(task, request, job):
         value = attempt(task, request, request.args or (), request.kwargs or {})
     return given_back(request, value)
 
@@ -57,7 +58,7 @@ def call(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 async def acall(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a worker calls in its loop, for a task that is an `async def`."""
     job = current_job()
-    request = _begin(task, job, args, kwargs)
+    request = of_job(task, job, args, kwargs)
     value = None
     args, kwargs = tuple(request.args or ()), dict(request.kwargs or {})
     with _ending(task, request, job), _told(task, request, args, kwargs) as tell:
@@ -76,7 +77,9 @@ def given_back(request: Context, value: Any) -> Any:
 def attempt(task: Task, request: Context, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Run a task once. Raises what it raises, Retry included, when its hooks have been called."""
     with _told(task, request, args, kwargs) as tell:
-        value = task.called(*args, **kwargs)
+        # Not around the hooks: they are not what takes too long. What runs eagerly has no limits, as in Celery.
+        with limits.within(None if request.is_eager else request.soft_time_limit):
+            value = task.called(*args, **kwargs)
         tell(value)
         return value
 
@@ -84,13 +87,6 @@ def attempt(task: Task, request: Context, args: Sequence[Any], kwargs: Mapping[s
 def described(task: Task, claim: Claim, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Context:
     """The request of a job that did not run, or no longer does."""
     return of_job(task, CurrentJob(claim), args, kwargs)
-
-
-def _begin(task: Task, job: CurrentJob, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Context:
-    wait = task.app.rates.wait(task, job.id)
-    if wait > 0:
-        raise Snooze(wait)  # costs no attempt; when it comes back its turn is kept
-    return of_job(task, job, args, kwargs)
 
 
 @contextmanager
@@ -133,13 +129,15 @@ def _told(
     state: str | None = states.FAILURE
     value: Any = None
     info: ExceptionInfo | None = None
+    args = list(args)  # as Celery's receivers and hooks get them
+    began = time.monotonic()
     with entered(task, request):
         signals.task_prerun.send(sender=task, task_id=request.id, task=task, args=args, kwargs=kwargs)
         try:
             task.before_start(request.id or "", args, kwargs)  # what it raises is the run's failure
             yield done.append
             state, value = states.SUCCESS, done[0]
-            _succeeded(task, request, args, kwargs, value)
+            _succeeded(task, request, args, kwargs, value, time.monotonic() - began)
         except Retry as exc:
             state, value, info = states.RETRY, exc, ExceptionInfo(exc)
             _hook(task.on_retry, exc.exc, request.id, args, kwargs, info)
@@ -160,11 +158,13 @@ def _told(
             )
 
 
-def _succeeded(task: Task, request: Context, args: Sequence[Any], kwargs: Mapping[str, Any], value: Any) -> None:
+def _succeeded(
+    task: Task, request: Context, args: Sequence[Any], kwargs: Mapping[str, Any], value: Any, runtime: float
+) -> None:
     for number, each in enumerate(request.callbacks or ()):
         _follow(task, request, each, (value,), f"link.{number}")
     _hook(task.on_success, value, request.id, args, kwargs)
-    signals.task_success.send(sender=task, result=value)
+    signals.task_success.send(sender=task, result=value, runtime=runtime)
 
 
 def _failed(

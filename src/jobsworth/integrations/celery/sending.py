@@ -14,10 +14,11 @@ from jobsworth.naming import checked
 from jobsworth.suggest import did_you_mean
 from jobsworth.task import options_from
 
-from . import request
+from . import request, signals
 from .canvas import stored
 from .exceptions import DiffersFromCelery, NotSupported
 from .naming import CHILD_OF, new_task_id
+from .publishing import Publishing
 from .result import AsyncResult
 from .schedule import moment, seconds_until
 from .settings import AMQP, CANVAS, JSON
@@ -62,6 +63,11 @@ def send(
     if "queue" not in given:
         given = {**app.router.route(task.name, args, kwargs, given, task), **given}
     given.setdefault("queue", app.conf.task_default_queue)
+    app.router.check(given["queue"])
+    given.setdefault("task_id", new_task_id())
+    publishing = Publishing(task, args, kwargs, given) if signals.publishing_is_heard() else None
+    if publishing is not None and (headers := publishing.before()) is not None:
+        given["headers"] = headers
     handled = app.handled(task)
     _warn_of_limits(task, given)
     packed, named = _packed(handled.signature, args, kwargs, loosely=loosely)
@@ -80,6 +86,8 @@ def send(
             f"there is a job {handle.id} already: nothing was stored. In Celery it would run a second time",
             DiffersFromCelery, stacklevel=4,
         )  # fmt: skip
+    elif publishing is not None:
+        publishing.after()
     result = AsyncResult(handle.id, task_name=task.name, app=app)
     result.ignored = bool(given.get("ignore_result", task.ignored))
     if parent is not None and given.get("add_to_parent", True):
@@ -132,7 +140,7 @@ def _options(
 ) -> dict[str, Any]:
     """As Jobsworth names them."""
     zone = app.zone
-    options: dict[str, Any] = {"id": str(given.get("task_id") or new_task_id())}
+    options: dict[str, Any] = {"id": str(given["task_id"])}
     if "eta" in given:
         options["run_at"] = moment(given["eta"], zone)
     elif "countdown" in given:

@@ -46,6 +46,11 @@ class Signal:
         """Call it no more. True if it was connected."""
         return self._receivers.pop(_key(receiver, sender, dispatch_uid), None) is not None
 
+    @property
+    def heard(self) -> bool:
+        """Whether somebody is connected."""
+        return bool(self._receivers)
+
     def send(self, sender: Any, **named: Any) -> list[tuple[Receiver, Any]]:
         """Call every receiver. What one raises is logged and keeps nobody else from being called."""
         answers: list[tuple[Receiver, Any]] = []
@@ -75,7 +80,7 @@ def _held(receiver: Receiver, weak: bool) -> Callable[[], Receiver | None]:
 
 
 def _name_of(sender: Any) -> Any:
-    return getattr(sender, "name", None)
+    return sender if isinstance(sender, str) else getattr(sender, "name", None)
 
 
 task_prerun = Signal("task_prerun")
@@ -89,24 +94,32 @@ worker_ready = Signal("worker_ready")
 worker_shutting_down = Signal("worker_shutting_down")
 worker_shutdown = Signal("worker_shutdown")
 
+worker_process_init = Signal("worker_process_init")
+celeryd_init = Signal("celeryd_init")
+celeryd_after_setup = Signal("celeryd_after_setup")
+import_modules = Signal("import_modules")
+setup_logging = Signal("setup_logging")
+after_setup_logger = Signal("after_setup_logger")
+after_setup_task_logger = Signal("after_setup_task_logger")
+before_task_publish = Signal("before_task_publish")
+after_task_publish = Signal("after_task_publish")
+
+
+def publishing_is_heard() -> bool:
+    """Whether anybody is to be told of jobs that are stored."""
+    return before_task_publish.heard or after_task_publish.heard
+
+
 _LISTEN = "jobs.listeners hears what workers do"
 UNSENT = {
-    "before_task_publish": "do it where you enqueue",
-    "after_task_publish": "do it where you enqueue",
+    "task_sent": "use after_task_publish",
     "task_received": f"a worker takes a job only to run it at once; {_LISTEN}",
     "task_rejected": _LISTEN,
     "task_unknown": f"jobs of an unknown task wait, and the worker says so; {_LISTEN}",
     "task_internal_error": _LISTEN,
-    "import_modules": "modules are imported where autodiscover_tasks() or `include` is called",
-    "celeryd_init": "use worker_init",
-    "celeryd_after_setup": "use worker_init",
     "heartbeat_sent": "jobsworth workers shows when each was last heard of",
-    "worker_process_init": "set up at import: child processes import the app once each",
-    "worker_process_shutdown": "use atexit in the child process",
+    "worker_process_shutdown": "child processes end at once; worker_shutdown tells of the worker's own end",
     "worker_before_create_process": "child processes are started by need",
-    "setup_logging": "configure logging where the program starts; `jobsworth worker --log-format` does for the worker",
-    "after_setup_logger": "configure logging where the program starts",
-    "after_setup_task_logger": "configure logging where the program starts",
     "beat_init": "there is no beat here yet",
     "beat_embedded_init": "there is no beat here yet",
     "eventlet_pool_started": "there is no such pool here",
