@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar, NoReturn, Self, cast
@@ -19,6 +20,7 @@ from jobsworth.engines import from_url
 from jobsworth.home import Home
 from jobsworth.integrations.celery import current
 from jobsworth.integrations.celery.app import Celery
+from jobsworth.integrations.celery.exceptions import DiffersFromCelery
 from jobsworth.job import NewJob, Receipt
 from jobsworth.testing import HandClock
 from jobsworth.testing.kit import PATIENCE, check_mode
@@ -171,16 +173,25 @@ class Place:
 
 @contextmanager
 def _in_threads(app: Celery) -> Iterator[None]:
-    """Child processes would find the app's own store."""
+    """Child processes would find the app's own store. That soft limits interrupt no thread is no news of the test's."""
     given, before = app.conf.given("worker_pool"), app.conf.worker_pool
-    app.conf.worker_pool = POOL
+    with _unwarned():
+        app.conf.worker_pool = POOL
     try:
         yield
     finally:
-        if given:
-            app.conf.worker_pool = before
-        else:
-            del app.conf["worker_pool"]
+        with _unwarned():
+            if given:
+                app.conf.worker_pool = before
+            else:
+                del app.conf["worker_pool"]
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DiffersFromCelery)
+        yield
 
 
 class _Telling(Bridge):
