@@ -128,7 +128,8 @@ class Celery:
     ) -> Task:  # fmt: skip
         del shared, lazy  # the order of declarations makes no difference here
         if pydantic:
-            warnings.warn("pydantic=True: annotated models travel as they are anyway", DiffersFromCelery, stacklevel=3)
+            warnings.warn("pydantic=True: models are given back as models, too", DiffersFromCelery, stacklevel=3)
+            options["pydantic"] = True
         name = name or self.gen_task_name(fn.__name__, fn.__module__)
         known = self.tasks.get(name)
         first = getattr(known, "__wrapped__", None)

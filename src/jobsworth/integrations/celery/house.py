@@ -158,6 +158,7 @@ class Handled(JobsworthTask[..., Any]):
         )
         self.anywhere = True  # a task may be sent to any queue
         self.signature: CallSignature = CallSignature.of(self.fn)
+        self.signature.converts = celery.pydantic
 
     @property
     def retry(self) -> Retry:

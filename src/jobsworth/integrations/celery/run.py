@@ -103,8 +103,7 @@ def _ending(task: Task, request: Context, job: CurrentJob) -> Iterator[None]:
             request.replaced = send_again(task, request, exc.sig)
             return
         bound = task.max_retries if exc.sig is None else exc.max_retries  # it was raised by hand
-        before = request.retries - job.claim.errors  # made as jobs of their own, because their arguments changed
-        allowed = UNBOUNDED if bound is None else max(1, bound + 1 - before)
+        allowed = UNBOUNDED if bound is None else bound + 1
         raise RetryAfter(_seconds(exc.when), exc.exc or exc, max_attempts=allowed) from exc.exc
     except Reject as exc:
         if exc.requeue:
