@@ -116,6 +116,8 @@ class Celery:
 
     def task(self, *args: Any, **options: Any) -> Any:
         """Declare a task: `@app.task` or `@app.task(bind=True, max_retries=5, base=MyTask)`."""
+        if args and isinstance(args[0], Task):
+            raise TypeError(f"{args[0]!r} is a task already")
         if len(args) == 1 and callable(args[0]):
             return self._declare(args[0], **options)
         if args:

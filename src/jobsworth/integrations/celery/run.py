@@ -192,6 +192,7 @@ def told_of(task: Task, job: Job, args: list[Any], kwargs: dict[str, Any], exc: 
         id=kept.get("id", job.id), task=task.name, args=args, kwargs=kwargs, called_directly=False,
         retries=max(0, job.errors - 1) + kept.get("retries", 0), root_id=kept.get("root_id", job.id),
         parent_id=kept.get("parent_id"), errbacks=kept.get("link_error"), headers=kept.get("headers"),
+        begun=True,
     )  # fmt: skip
     with entered(task, request):
         _failed(task, request, args, kwargs, exc, info)
