@@ -100,7 +100,7 @@ def test_what_runs_out_of_retries_is_told_once_and_raised_as_its_declared_class(
 def test_a_call_arrives_as_it_was_made(app: Celery) -> None:
     moment = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
     values = {"at": moment, "on": date(2026, 1, 2), "no": UUID(int=7), "price": Decimal("3.50"), "raw": b"\xff"}
-    tagged = {"__type__": "uuid", "__value__": "a program's own"}
+    tagged = {"__type__": "uuid", "__value__": str(UUID(int=1))}  # a program's own, which stays a dict
     with app.jobs.worker():
         seen = program.look.apply_async(([values, tagged, (1, 2)],), {"key": moment}).get(timeout=20)
         assert (seen["args"], seen["kwargs"]) == ([[values, tagged, [1, 2]]], {"key": moment})
@@ -110,7 +110,8 @@ def test_a_call_arrives_as_it_was_made(app: Celery) -> None:
 
         changed = program.changes.delay([], left=2)
         assert changed.get(timeout=20) == {"id": changed.id, "steps": [2, 1], "retries": 2}
-        assert (changed.status, changed.retries, changed.args) == ("SUCCESS", 2, [[2, 1]])
+        seen = AsyncResult(changed.id, app=app)
+        assert (seen.status, seen.retries, seen.args, seen.result["retries"]) == ("SUCCESS", 2, [[2, 1]], 2)
         with pytest.raises(MaxRetriesExceededError):
             program.changes.delay([], left=3).get(timeout=20)
         changed.forget()
@@ -141,6 +142,7 @@ def test_callbacks_and_children_come_once_however_often_a_run_is_repeated(app: C
         (last,) = until(lambda: linked.children)
         assert last.get(timeout=20)["args"][1:] == [7]
         again(linked)
+        assert AsyncResult(linked.id, app=app).successful()
         assert [each.id for each in AsyncResult(linked.id, app=app).children or []] == [last.id]
 
         broken = program.breaks.apply_async(link_error=[program.failed.s(), program.failed.si("said")])

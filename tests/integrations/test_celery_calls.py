@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -45,6 +46,11 @@ def plain() -> Iterator[Celery]:
     app.close()
 
 
+@dataclass
+class Point:
+    x: int
+
+
 def test_wrong_arguments_are_refused_where_they_are_given(plain: Celery) -> None:
     @plain.task
     def add(x: int, y: int) -> int:
@@ -68,8 +74,18 @@ def test_annotations_are_not_enforced_as_in_celery(plain: Celery) -> None:
     def show(number: int, items: list[str]) -> str:
         return f"{number!r} {items!r}"
 
+    @plain.task
+    def move(to: Point, when: datetime | None = None) -> list[str]:
+        return [type(to).__name__, type(when).__name__]
+
+    with pytest.warns(DiffersFromCelery, match="pydantic=True"):
+        made = plain.task(name="made", pydantic=True)(move.run)
     with plain.jobs.worker():
         assert show.delay("7", {"a": 1}).get(timeout=10) == "'7' {'a': 1}"
+        assert move.delay(Point(1), datetime.now(UTC)).get(timeout=10) == ["Point", "datetime"]
+        assert move.delay({"x": 1}, when="2026-01-01").get(timeout=10) == ["dict", "str"]
+        assert move.delay("nowhere").get(timeout=10) == ["str", "NoneType"]
+        assert made.delay({"x": 1}).get(timeout=10) == ["Point", "NoneType"]
 
 
 def test_always_eager_stores_nothing(plain: Celery) -> None:
@@ -96,12 +112,17 @@ def test_shared_tasks_belong_to_the_app_that_is_meant() -> None:
         return 2 * x
 
     app = Celery("mine", broker="memory://")
+    other = Celery("other", broker="memory://", set_as_current=False)
+    other.set_default()  # where there is none
     assert current_app.main == "mine"
     with app.jobs.worker():
         assert double.delay(4).get(timeout=10) == 8
     assert double.name == "shared.double"
     assert double(5) == 10
+    other.set_current()
+    assert (current_app.main, double.app) == ("other", other)
     app.close()
+    other.close()
 
 
 def test_what_composes_tasks_is_refused_by_name(plain: Celery) -> None:

@@ -315,15 +315,17 @@ def test_retry_moves_the_job_where_its_options_say(plain: Celery) -> None:
     def moves(self: Task, step: int, *, to: str = "") -> list[Any]:
         run = self.request
         if step < 2:
-            raise self.retry(kwargs={"step": step + 1, "to": "other"}, queue="other", priority=7, countdown=0)
+            options = {} if step else {"queue": "other", "priority": 7}
+            raise self.retry(kwargs={"step": step + 1, "to": "other"}, countdown=0, **options)
         if to == "fails" or step > 2:
             raise self.retry(args=(step + 1,), countdown=0)
-        return [run.id, run.args, run.kwargs, run.retries, run.delivery_info["routing_key"], run.headers]
+        where = run.delivery_info
+        return [run.id, run.args, run.kwargs, run.retries, where["routing_key"], where["priority"], run.headers]
 
     plain.conf.task_queues = ["other"]
     with plain.jobs.worker():
         moved = moves.apply_async((0,), headers={"h": 1})
-        assert moved.get(timeout=10) == [moved.id, [2], {"to": "other"}, 2, "other", {"h": 1}]
+        assert moved.get(timeout=10) == [moved.id, [2], {"to": "other"}, 2, "other", 7, {"h": 1}]
         lost = moves.delay(3)
         with pytest.raises(MaxRetriesExceededError):
             lost.get(timeout=10)

@@ -116,6 +116,8 @@ class Celery:
 
     def task(self, *args: Any, **options: Any) -> Any:
         """Declare a task: `@app.task` or `@app.task(bind=True, max_retries=5, base=MyTask)`."""
+        if args and isinstance(args[0], Task):
+            raise TypeError(f"{args[0]!r} is a task already")
         if len(args) == 1 and callable(args[0]):
             return self._declare(args[0], **options)
         if args:
@@ -128,7 +130,8 @@ class Celery:
     ) -> Task:  # fmt: skip
         del shared, lazy  # the order of declarations makes no difference here
         if pydantic:
-            warnings.warn("pydantic=True: annotated models travel as they are anyway", DiffersFromCelery, stacklevel=3)
+            warnings.warn("pydantic=True: models are given back as models, too", DiffersFromCelery, stacklevel=3)
+            options["pydantic"] = True
         name = name or self.gen_task_name(fn.__name__, fn.__module__)
         known = self.tasks.get(name)
         first = getattr(known, "__wrapped__", None)

@@ -24,6 +24,8 @@ _STARS = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 class CallSignature(Signature):
     """As Signature, for the calls of Celery programs."""
 
+    converts = False  # whether annotations make other types of values (pydantic=True)
+
     @property
     def positions(self) -> list[str]:
         """The parameters that can be given by position, in their order."""
@@ -43,7 +45,19 @@ class CallSignature(Signature):
             else:
                 return self.pack_loosely(args, kwargs)  # an annotation says otherwise: Celery asks none
             raise
-        return self._tagged(args, kwargs) if MARK in data else data
+        if MARK in data:
+            data = self._tagged(args, kwargs)
+        return data if self.converts or self._arrives_alike(data, args, kwargs) else self.pack_loosely(args, kwargs)
+
+    def _arrives_alike(self, data: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether no annotation makes another type of a value, as it makes a model of a dict."""
+        typed = [field.name for field in self.fields if field.type is not Any and field.kind not in _STARS]
+        if not typed:
+            return True
+        came_args, came_kwargs = self.unpack(data)
+        sent = self.parameters.bind(*args, **kwargs).arguments
+        came = self.parameters.bind(*came_args, **came_kwargs).arguments
+        return all(_alike(sent[name], came[name]) for name in typed if name in sent)
 
     def _tagged(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         bound = self.parameters.bind(*args, **kwargs)
@@ -89,6 +103,16 @@ class CallSignature(Signature):
         """The result. Raises Incompatible (E405)."""
         value = super().unpack_result(data)
         return untag(value) if MARK in data else value
+
+
+def _alike(sent: Any, came: Any) -> bool:
+    if type(sent) is not type(came):
+        return False
+    if isinstance(sent, (list, tuple)):
+        return all(_alike(one, other) for one, other in zip(sent, came, strict=True))
+    if isinstance(sent, dict):
+        return all(_alike(value, came.get(name)) for name, value in sent.items())
+    return True
 
 
 def _anything(*args: Any, **kwargs: Any) -> None: ...

@@ -173,6 +173,7 @@ class Handled(JobsworthTask[..., Any]):
         )
         self.anywhere = True  # a task may be sent to any queue
         self.signature: CallSignature = CallSignature.of(self.fn)
+        self.signature.converts = celery.pydantic
         self.hold = lambda job_id: celery.app.rates.wait(celery, job_id)
 
         self.was_without_soft_limit = self.without_soft_limit

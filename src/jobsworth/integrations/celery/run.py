@@ -99,8 +99,7 @@ def _ending(task: Task, request: Context, job: CurrentJob) -> Iterator[None]:
             request.replaced = send_again(task, request, exc.sig)
             return
         bound = task.max_retries if exc.sig is None else exc.max_retries  # it was raised by hand
-        before = request.retries - job.claim.errors  # made as jobs of their own, because their arguments changed
-        allowed = UNBOUNDED if bound is None else max(1, bound + 1 - before)
+        allowed = UNBOUNDED if bound is None else bound + 1
         raise RetryAfter(_seconds(exc.when), exc.exc or exc, max_attempts=allowed) from exc.exc
     except Reject as exc:
         if exc.requeue:
@@ -193,6 +192,7 @@ def told_of(task: Task, job: Job, args: list[Any], kwargs: dict[str, Any], exc: 
         id=kept.get("id", job.id), task=task.name, args=args, kwargs=kwargs, called_directly=False,
         retries=max(0, job.errors - 1) + kept.get("retries", 0), root_id=kept.get("root_id", job.id),
         parent_id=kept.get("parent_id"), errbacks=kept.get("link_error"), headers=kept.get("headers"),
+        begun=True,
     )  # fmt: skip
     with entered(task, request):
         _failed(task, request, args, kwargs, exc, info)

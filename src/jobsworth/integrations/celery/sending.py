@@ -185,11 +185,13 @@ def _kept(task: Task, given: Mapping[str, Any], parent: request.Context | None) 
 
 
 def _warn_of_limits(task: Task, given: Mapping[str, Any]) -> None:
-    if task.app.handled(task).isolation != "thread" or task.name not in task.app.tasks:
-        return
-    for limit, text in (("soft_time_limit", NO_SOFT_LIMIT), ("time_limit", NO_HARD_LIMIT)):
-        if given.get(limit):
-            warnings.warn(text.format(task.name), DiffersFromCelery, stacklevel=5)
+    if task.name not in task.app.tasks:
+        return  # who knows where it runs
+    isolation = task.app.handled(task).isolation
+    if given.get("soft_time_limit") and isolation != "process":
+        warnings.warn(NO_SOFT_LIMIT.format(task.name), DiffersFromCelery, stacklevel=5)
+    if given.get("time_limit") and isolation == "thread":
+        warnings.warn(NO_HARD_LIMIT.format(task.name), DiffersFromCelery, stacklevel=5)
 
 
 def _later(when: Any, zone: tzinfo) -> str:

@@ -74,6 +74,7 @@ class Task:
     track_started: bool | None = None
     typing: bool | None = None
     trail: bool = True
+    pydantic: bool = False
     serializer: str = "json"
     acks_late: bool | None = None
     MaxRetriesExceededError = MaxRetriesExceededError
