@@ -44,7 +44,7 @@ class Base(Task):
 
 @shared_task(bind=True, base=Base)
 def encode(self, video):
-    raise self.retry(countdown=5, kwargs={"video": video})
+    raise self.retry(countdown=5, shadow=video)
 
 def start():
     chain(encode.s(1), encode.s(2))()
@@ -68,7 +68,7 @@ shop/tasks.py:2: change: from celery.exceptions import
 shop/tasks.py:3: change: from celery.result import
 shop/tasks.py:3: refused: celery.result.vanished is not here
 shop/tasks.py:8: refused: serializer='pickle' is refused
-shop/tasks.py:12: differs: retry(kwargs=)
+shop/tasks.py:12: differs: retry(shadow=)
 shop/tasks.py:15: refused: chain()
 shop/tasks.py:16: refused: control.rate_limit()
 shop/tasks.py:17: refused: app.amqp

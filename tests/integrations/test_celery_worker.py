@@ -96,7 +96,8 @@ def test_inspect_answers_in_celerys_shapes(plain: Celery) -> None:
         go.set()
     faults = [fault for each, shape in INSPECTED.items() for fault in misfits(answered[each], shape, each)]
     assert [fault for fault in faults if fault.removesuffix(": missing") not in UNKNOWN_HERE] == []
-    assert answered["registered"] == [quick.name, f"{runs.name} [rate_limit=100/s]"]
+    ours = {each for each in answered["registered"] if each.startswith(__name__)}  # shared tasks are there, too
+    assert ours == {quick.name, f"{runs.name} [rate_limit=100/s]"}
     (running,) = answered["active"]
     assert (running["id"], running["args"], running["kwargs"]) == (active.id, [1], {"by": "y"})
     assert [each["request"]["id"] for each in answered["scheduled"]] == [waiting.id]
