@@ -116,6 +116,7 @@ def test_the_same_is_asserted_in_every_mode(kit: Kit) -> None:
     ("asserted", "said"),
     [
         ({"count": 2}, "send(to='ada', pair=None) was not enqueued 2 times; it was 1 times"),
+        ({"count": 0}, "send(to='ada', pair=None) was not enqueued 0 times; it was 1 times"),
         ({"queue": "default"}, "      on queue 'mail', not 'default'"),
         ({"delay": 60}, "      not delayed by 1 m"),
         ({"pair": 3}, "      pair is None, not 3"),
