@@ -25,6 +25,7 @@ from jobsworth.integrations.celery import (
     shared_task,
 )
 from jobsworth.integrations.celery.contrib.testing.app import Place, created
+from jobsworth.integrations.celery.contrib.testing.tasks import ping
 from jobsworth.integrations.celery.contrib.testing.worker import TestWorker, start_worker
 from jobsworth.integrations.celery.exceptions import TimeoutError  # noqa: A004 (Celery's name)
 from jobsworth.testing import HandClock, crash, drain, fake, inline
@@ -200,6 +201,10 @@ def test_who_forgot_the_worker_is_asked_for_it() -> None:
         waits = double.delay(1)
         with pytest.raises(TimeoutError, match="has not ended within") as caught:
             waits.get(timeout=0.05)
+        assert program.jobs.bridge.patience is not None
+    with at_work():
+        assert program.jobs.bridge.patience is None
+        assert ping.delay().get() == "pong"
     assert "is there a celery_worker" in str(caught.value.__cause__)
 
 
