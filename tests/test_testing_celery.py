@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import jobsworth_pytest
 from jobsworth.errors import BadOption
 from jobsworth.integrations.celery import (
     Celery,
@@ -24,6 +25,7 @@ from jobsworth.integrations.celery import (
     shared_task,
 )
 from jobsworth.integrations.celery.contrib.testing.app import Place, created
+from jobsworth.integrations.celery.contrib.testing.tasks import ping
 from jobsworth.integrations.celery.contrib.testing.worker import TestWorker, start_worker
 from jobsworth.integrations.celery.exceptions import TimeoutError  # noqa: A004 (Celery's name)
 from jobsworth.testing import HandClock, crash, drain, fake, inline
@@ -153,15 +155,16 @@ def test_limits_do_not_send_a_task_into_a_child_process() -> None:
     assert program.handled(limited).isolation == "process"
 
 
-def test_settings_may_be_changed_meanwhile() -> None:
-    program.jobs.home().bridge.close()
+def test_settings_may_be_changed_meanwhile(tmp_path: Any) -> None:
+    mine = Celery("mine", broker=f"sqlite:///{tmp_path / 'jobs.db'}", set_as_current=False)
+    answer = mine.task(name="answer")(lambda: 42)
+    mine.jobs.open()
     with at_work():
-        program.conf.task_always_eager = True
-        try:
-            assert double.delay(1).get() == 2
-        finally:
-            del program.conf["task_always_eager"]
-        assert program.jobs.engine.kind == "memory"
+        mine.conf.task_always_eager = True
+        assert answer.delay().get() == 42
+        assert mine.jobs.engine.kind == "memory"
+    assert mine.jobs.engine.kind == "sqlite"
+    mine.close()
 
 
 def test_the_trap_is_shown_to_whoever_asks_for_the_current_app() -> None:
@@ -198,6 +201,10 @@ def test_who_forgot_the_worker_is_asked_for_it() -> None:
         waits = double.delay(1)
         with pytest.raises(TimeoutError, match="has not ended within") as caught:
             waits.get(timeout=0.05)
+        assert program.jobs.bridge.patience is not None
+    with at_work():
+        assert program.jobs.bridge.patience is None
+        assert ping.delay().get() == "pong"
     assert "is there a celery_worker" in str(caught.value.__cause__)
 
 
@@ -307,3 +314,25 @@ def notes(number: int) -> None:
 def test_a_celery_task_is_killed_anywhere() -> None:
     report = crash(program.jobs, notes, 1, effects=[f"{__name__}.note"], lines="every")
     assert list(report.twice) == ["before `number += 1`", "done, and that not written down"]
+
+
+class Item:
+    """A test as pytest has it: with what its fixtures gave."""
+
+    def __init__(self, **funcargs: Any) -> None:
+        self.funcargs = funcargs
+        self.warned: list[str] = []
+
+    def warn(self, warning: Warning) -> None:
+        self.warned.append(str(warning))
+
+
+def test_a_test_that_gets_the_fixtures_of_celerys_own_plugin_is_warned() -> None:
+    theirs = type("Celery", (), {"__module__": "celery.app.base"})
+    item = Item(celery_app=theirs(), celery_worker=None, other=theirs())
+    jobsworth_pytest.pytest_runtest_call(item)  # type: ignore[arg-type]
+    assert [text.split(",")[0] for text in item.warned] == ["celery_app is that of celery.app.base"]
+    with at_work() as (app, worker):
+        item = Item(celery_app=app, celery_worker=worker)
+        jobsworth_pytest.pytest_runtest_call(item)  # type: ignore[arg-type]
+    assert item.warned == []

@@ -116,6 +116,7 @@ def test_the_same_is_asserted_in_every_mode(kit: Kit) -> None:
     ("asserted", "said"),
     [
         ({"count": 2}, "send(to='ada', pair=None) was not enqueued 2 times; it was 1 times"),
+        ({"count": 0}, "send(to='ada', pair=None) was not enqueued 0 times; it was 1 times"),
         ({"queue": "default"}, "      on queue 'mail', not 'default'"),
         ({"delay": 60}, "      not delayed by 1 m"),
         ({"pair": 3}, "      pair is None, not 3"),
@@ -180,7 +181,7 @@ def test_what_use_says_meanwhile_counts_afterwards(tmp_path: Path) -> None:
     ("mode", "advice"), [(fake, "nobody runs jobs"), (drain, r"says drain\(\)"), (inline, "delayed")]
 )
 def test_who_waits_for_a_job_that_nobody_runs_is_told(mode: Any, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobsworth.testing.kit.PATIENCE", 0.1)
+    monkeypatch.setattr(Kit, "patience", 0.1)
     with mode(jobs) as kit:
         handle = send.options(delay=60).enqueue("ada")
         for waits in (handle.result, lambda: asyncio.run(handle.aresult())):

@@ -38,9 +38,10 @@ class Kit:
     """The app under test and the engine that it was handed. `jobs_fake` is one: it records, and runs nothing.
 
     app: the Jobsworth.  engine: where its jobs live meanwhile.  clock: what that engine takes for the time.
-    advice: what to do where a test waits for a job that does not end.
+    advice: what to do where a test waits for a job that does not end.  patience: how long it waits if it says nothing.
     """
 
+    patience: float | None = PATIENCE  # nothing runs by itself
     advice = "nobody runs jobs in jobs_fake: jobs_drain and jobs_inline do"
 
     def __init__(self, app: Jobsworth, engine: Engine, clock: HandClock) -> None:
@@ -50,7 +51,7 @@ class Kit:
         self.engine = engine
         self.clock = clock
         self.bridge = self._bridge()
-        self.bridge.patience, self.bridge.advice = PATIENCE, self.advice
+        self.bridge.patience, self.bridge.advice = self.patience, self.advice
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.app!r}>"

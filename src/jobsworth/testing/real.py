@@ -30,6 +30,7 @@ class RealKit(Kit):
     path: the database's file.  process: the worker's, None while there is none.
     """
 
+    patience = None
     advice = "what is delayed runs once the clock was moved; jobs_real.said is what the worker wrote"
 
     def __init__(self, app: Jobsworth, folder: Path, clock: HandClock, spec: str | None = None) -> None:

@@ -90,8 +90,8 @@ def logging_of(app: Celery, level: str | int) -> Iterator[None]:
 def setup_default_app(
     app: Celery, use_trap: bool = False, *, clock: HandClock | None = None, for_long: bool = False
 ) -> Iterator[Celery]:
-    """Within the block the jobs of all apps live where this one's do, whichever app is current; afterwards all is as
-    before, and the app is closed.
+    """Within the block the jobs of all apps live where this one's do, whichever app is current. Afterwards all is as
+    before, and no shared task is declared in this app any more.
 
     use_trap: whoever asks for the current app raises RuntimeError.
     clock:    the time of that place.
@@ -135,7 +135,7 @@ class Place:
         self._app = app
         self.clock = clock
         self.home = Home(home.url, engine, _Telling(engine, self), for_long)
-        self.home.bridge.patience = PATIENCE
+        self.home.bridge.patience = PATIENCE  # nothing runs by itself
         self.home.bridge.advice = "is there a celery_worker in this test? With the clock, what is delayed waits for it"
         self.stored: list[Callable[[Sequence[NewJob]], None]] = []  # called after each store
         self.apps: list[Celery] = []
@@ -162,6 +162,15 @@ class Place:
         finally:
             self.home.bridge.close()
 
+    @contextmanager
+    def waiting(self, patience: float | None) -> Iterator[None]:
+        """Within the block so many seconds are waited for a result where no timeout is given."""
+        before, self.home.bridge.patience = self.home.bridge.patience, patience
+        try:
+            yield
+        finally:
+            self.home.bridge.patience = before
+
     def _take_in(self, app: Celery) -> None:
         if self._open and self._open[-1] is not self and self in self._open:
             return  # an inner place has it
@@ -183,7 +192,7 @@ def _in_threads(app: Celery) -> Iterator[None]:
         with _unwarned():
             if given:
                 app.conf.worker_pool = before
-            else:
+            elif app.conf.given("worker_pool"):
                 del app.conf["worker_pool"]
 
 

@@ -97,6 +97,7 @@ class TestWorker:
             stack.callback(self.stop)
             self.reload()
             if self._place is not None:
+                stack.enter_context(self._place.waiting(None))  # what runs may take its time
                 self._place.stored.append(self._heard)
                 stack.callback(self._place.stored.remove, self._heard)
                 if self._place.clock is not None:
