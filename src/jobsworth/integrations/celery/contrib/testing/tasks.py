@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobsworth.integrations.celery import shared_task
 
 
-@shared_task(name="celery.ping")  # type: ignore[untyped-decorator]
+@shared_task(name="celery.ping")
 def ping() -> str:
     """Whoever gets this has a worker."""
     return "pong"
