@@ -250,8 +250,8 @@ def test_what_a_test_run_started_is_gone_however_it_ended(
     assert told.exists(), said
     family, *folders = told.read_text().split("\n")
     assert len(folders) == 4
-    until(lambda: not any(alive(int(pid)) for pid in family.split()), 20, "their processes are gone")
-    until(lambda: not any(Path(folder).exists() for folder in folders), 20, "their folders are gone")
+    until(lambda: not any(alive(int(pid)) for pid in family.split()), what="their processes are gone")
+    until(lambda: not any(Path(folder).exists() for folder in folders), what="their folders are gone")
     assert run.returncode == {"failed": 1, "SIGINT": 2, "SIGTERM": -15, "SIGKILL": -9}.get(how, 0), said
 
 
@@ -341,7 +341,7 @@ def test_what_is_to_die_with_a_run_that_is_killed_dies_even_if_it_was_stopped() 
         pids = [int(run.stdout.readline()) for _ in range(2)]
         assert all(alive(pid) for pid in pids)
         run.kill()
-    until(lambda: not any(alive(pid) for pid in pids), 10, "they are dead")
+    until(lambda: not any(alive(pid) for pid in pids), what="they are dead")
 
 
 def test_who_has_the_pid_of_one_that_was_to_die_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

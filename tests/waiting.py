@@ -8,8 +8,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# Seconds that a fact may take on a slow machine with much to do: patience, and no promise. Less than a lease has, so
+# that nothing passes that only the end of a lease has mended. A promise is a bound of its own, given by its test.
+PATIENCE = 20.0
 
-def until(fact: Callable[[], T], within: float = 10.0, what: str = "", every: float = 0.005) -> T:
+
+def until(fact: Callable[[], T], within: float = PATIENCE, what: str = "", every: float = 0.005) -> T:
     """What `fact()` returns once that is true; fails after `within` seconds, telling what it saw last."""
     deadline = time.monotonic() + within
     while True:

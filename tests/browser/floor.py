@@ -83,7 +83,7 @@ class Floor:
         """Jobs that the worker has given up."""
         made = [self.enqueue("deliver", address) for address in addresses]
         for handle in made:
-            until(lambda handle=handle: handle.state == State.FAILED, 10, "it is given up")
+            until(lambda handle=handle: handle.state == State.FAILED, what="it is given up")
         return made
 
     def now(self, handle: JobHandle[Any]) -> Job:
@@ -104,7 +104,7 @@ class Floor:
             with (self.folder / job.id).open("a") as steps:
                 steps.write("end\n")
             self.jobs.handle(job.id).cancel()
-        until(lambda: self.count(State.RUNNING, State.CANCELLING, State.QUEUED) == 0, 10, "nothing runs")
+        until(lambda: self.count(State.RUNNING, State.CANCELLING, State.QUEUED) == 0, what="nothing runs")
         self.jobs.bridge.call(lambda engine: engine.delete(Where(limit=None)))
         for queue in floor_app.QUEUES:
             self.jobs.bridge.call(lambda engine, queue=queue: engine.configure(queue, QueueSettings(paused=False)))

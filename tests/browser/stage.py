@@ -20,6 +20,7 @@ from playwright.sync_api import (
     Page,
     Playwright,
     Request,
+    expect,
     sync_playwright,
 )
 
@@ -33,7 +34,9 @@ ARGUMENTS = [
     "--host-resolver-rules=MAP app.test 127.0.0.1",
 ]  # fmt: skip
 HOSTS = ("127.0.0.1", "app.test")
-PATIENCE = 10_000  # ms until a test that waits for a page gives up
+# ms until a test gives up that waits for a page, or expects something of it: slowness alone fails nothing.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
 
 
 class Stage:

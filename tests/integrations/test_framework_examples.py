@@ -68,10 +68,10 @@ def test_enqueue_progress_end_and_cancel_with_the_worker_inside(
         assert [each["job"] for each in ada.get("/newsletters").json()] == [second, first]
         assert bob.get("/newsletters").json() == []
         assert bob.post(f"/background/jobs/{second}/cancel").status_code == 404
-        until(lambda: (status(ada, first)["progress"]["current"] or 0) > 1, 20, "the bar moves")
+        until(lambda: (status(ada, first)["progress"]["current"] or 0) > 1, what="the bar moves")
         assert ada.post(f"/background/jobs/{second}/cancel").json()["accepted"]
-        assert until(lambda: status(ada, second)["status"] == "cancelled", 20)
-        until(lambda: status(ada, first)["status"] == "completed", 20)
+        assert until(lambda: status(ada, second)["status"] == "cancelled")
+        until(lambda: status(ada, first)["status"] == "completed")
         assert status(ada, first)["progress"]["current"] == READERS
 
 
@@ -119,7 +119,7 @@ def test_what_runs_when_the_server_is_told_to_stop_is_finished_first(
 ) -> None:
     with served(undertaker, framework, tmp_path, pace=0.08) as page, a_visitor(page) as ada:
         job = ada.post("/newsletters").json()["job"]
-        until(lambda: status(ada, job)["status"] == "running", 20)
+        until(lambda: status(ada, job)["status"] == "running")
         page.politely = signal.SIGINT  # type: ignore[misc]
         page.stop()
         with contextlib.closing(Jobsworth(page.environment["JOBSWORTH_URL"])) as jobs:
