@@ -74,7 +74,7 @@ def restore(made: Path, home: Path) -> None:
         return
     for part in made.iterdir():
         shutil.copy(part, home)
-    os.sync()  # the copy's own writing must not fall into the measurement
+    servers.synced()
 
 
 def flat(given: argparse.Namespace) -> Answer:

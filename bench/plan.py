@@ -51,7 +51,7 @@ def _drain(part: str, system: str, profile: str, slots: int, jobs: int, *, slow:
 
 
 def _drains(quick: bool) -> list[Sample]:
-    few = 10 if quick else 1
+    few = 50 if quick else 1
     wanted = [
         ("jobsworth", "default", 4, 12_000), ("jobsworth", "default", 50, 30_000),
         ("jobsworth", "default", 100, 30_000),
@@ -101,7 +101,7 @@ ON_REDIS = [
 
 def _drains_on(part: str, wanted: list[tuple[str, str, int, int]]) -> Callable[[bool], list[Sample]]:
     def made(quick: bool) -> list[Sample]:
-        few = 20 if quick else 1
+        few = 100 if quick else 1
         return [_drain(part, system, profile, slots, jobs // few) for system, profile, slots, jobs in wanted]
 
     return made
@@ -109,7 +109,7 @@ def _drains_on(part: str, wanted: list[tuple[str, str, int, int]]) -> Callable[[
 
 def _flat(part: str) -> Callable[[bool], list[Sample]]:
     def made(quick: bool) -> list[Sample]:
-        few, many, jobs = (100, 10_000, 2_000) if quick else (1_000, 1_000_000, 20_000)
+        few, many, jobs = (100, 2_000, 400) if quick else (1_000, 1_000_000, 20_000)
         wanted = [(SHALLOW, few, 0), (DEEP, many, 0), (HISTORY, few, many)]
         return [
             Sample(
@@ -124,7 +124,7 @@ def _flat(part: str) -> Callable[[bool], list[Sample]]:
 
 def _enqueue(part: str) -> Callable[[bool], list[Sample]]:
     def made(quick: bool) -> list[Sample]:
-        size = ("--single", "200", "--many", "4") if quick else ("--single", "2000", "--many", "20")
+        size = ("--single", "50", "--many", "1") if quick else ("--single", "2000", "--many", "20")
         return [Sample(part, "enqueue", "enqueue", size, "jobsworth")]
 
     return made
@@ -158,12 +158,12 @@ def _memory(quick: bool) -> list[Sample]:
 
 
 def _snapshot(quick: bool) -> list[Sample]:
-    size = ("--seconds", "3", "--jobs", "500") if quick else ("--seconds", "900", "--jobs", "10000")
+    size = ("--seconds", "1", "--jobs", "200") if quick else ("--seconds", "900", "--jobs", "10000")
     return [Sample("postgres-snapshot", HELD, "snapshot", size, "jobsworth")]
 
 
 def _browsers(quick: bool) -> list[Sample]:
-    crowd = ("20", "2", "4", "500") if quick else ("1000", "100", "200", "150000")
+    crowd = ("20", "2", "4", "300") if quick else ("1000", "100", "200", "150000")
     named = zip(("--browsers", "--deaf", "--watched", "--jobs"), crowd, strict=True)
     return [Sample("browsers", WATCHED, "browsers", tuple(word for pair in named for word in pair), "jobsworth")]
 

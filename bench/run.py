@@ -85,12 +85,13 @@ def samples(given: argparse.Namespace) -> list[Sample]:
     return [sample for sample in every if not given.against or sample.system in systems]
 
 
-def take(sample: Sample, work: Path, patience: float) -> dict[str, Any]:
+def take(sample: Sample, work: Path, patience: float, *, quick: bool = False) -> dict[str, Any]:
     """Run one sample in an empty folder; its answer, or why there is none."""
     home = Path(tempfile.mkdtemp(prefix=f"{sample.part}-", dir=work))
     argv = [sys.executable, "-m", f"bench.{sample.module}", *sample.arguments]
     argv += ["--store", PARTS[sample.part].store, "--home", str(home), "--patience", str(patience)]
     extra = {"BENCH_TICKS": str(home / "ticks"), "BENCH_TEMPLATES": str(work / "templates")}
+    extra |= {"BENCH_QUICK": "1"} if quick else {}
     try:
         done = subprocess.run(
             argv, env=environment(extra), cwd=HERE.parent, capture_output=True, text=True, timeout=LIMIT, check=False
@@ -118,7 +119,7 @@ def measure(given: argparse.Namespace) -> list[dict[str, Any]]:
         random.Random(given.seed * 1000 + turn).shuffle(shuffled)
         for place, sample in enumerate(shuffled, 1):
             began = time.monotonic()
-            answer = take(sample, given.work, 0.0 if given.quick else given.patience)
+            answer = take(sample, given.work, 0.0 if given.quick else given.patience, quick=given.quick)
             if "absent" in answer:
                 skip.add((sample.part, sample.who))
             for who, figures in answer.get("rows", {sample.who: answer}).items():

@@ -44,7 +44,7 @@ class FrameworkPage(Server):
         inside: bool = True,
     ) -> None:
         super().__init__(undertaker)
-        self._framework = framework
+        self.framework = framework
         self._place = place
         self.environment = {
             **os.environ, "PYTHONPATH": os.pathsep.join([str(EXAMPLE), *filter(None, sys.path)]),
@@ -57,7 +57,7 @@ class FrameworkPage(Server):
         return f"http://127.0.0.1:{self.port}"
 
     def _command(self) -> list[str]:
-        words = [word.format(name=self._framework) for word in COMMANDS[self._framework]]
+        words = [word.format(name=self.framework) for word in COMMANDS[self.framework]]
         return [str(self.program), "-m", *words, "--port", str(self.port)]
 
     def _answers(self) -> bool:

@@ -29,7 +29,7 @@ def by_uvicorn(app: Any) -> Iterator[httpx.Client]:
         thread = threading.Thread(target=serve, name="uvicorn")
         thread.start()
         try:
-            until(lambda: server.started or not thread.is_alive(), 20, "uvicorn has started")
+            until(lambda: server.started or not thread.is_alive(), what="uvicorn has started")
             assert server.started, "the app did not start"
             with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", trust_env=False) as client:
                 yield client

@@ -20,9 +20,11 @@ from bench.plan import PARTS  # noqa: E402
 from bench.servers import STORES, Missing, find  # noqa: E402
 from bench.targets import TARGETS, Target, Verdict, judge  # noqa: E402
 
+LIMIT = 600  # seconds: each of some thirty samples is a process of its own, with a server of its own, and a real disk
 FIGURE, OTHER = ("drain", "jobsworth, 4 slots", "rate"), ("drain", "turn, 4 slots", "rate")
 
 
+@pytest.mark.timeout(LIMIT)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
 def test_a_small_run_measures_its_parts_and_breaks_nowhere(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
@@ -31,6 +33,7 @@ def test_a_small_run_measures_its_parts_and_breaks_nowhere(tmp_path: Path) -> No
     run_small(parts, tmp_path / "work", out)
 
 
+@pytest.mark.timeout(LIMIT)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
 @pytest.mark.parametrize("store", ["postgres", "redis"])
 def test_a_small_run_starts_servers_of_its_own_and_ends_them(store: str, tmp_path: Path) -> None:
@@ -69,7 +72,7 @@ def run_small(parts: set[str], work: Path, out: Path) -> None:
     """Jobsworth and the turn loop, once; every figure is there and nothing is left over."""
     command = [sys.executable, str(ROOT / "bench" / "run.py"), "--quick", "--against", "turn"]
     command += ["--only", ",".join(sorted(parts)), "--work", str(work), "--json", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT - 60)
     assert done.returncode == 0, done.stderr
     records = json.loads(out.read_text())["records"]
     assert {record["part"] for record in records} == parts

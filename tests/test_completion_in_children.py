@@ -54,7 +54,7 @@ def child_app(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_child_process_completes_its_job_in_its_own_transaction(
     place: Place, child_app: Any, tmp_path: Path, then: str
 ) -> None:
-    with child_app.jobs.worker({"children": 1}, lease=1, listener=place.events.append) as worker:
+    with child_app.jobs.worker({"children": 1}, lease=5, listener=place.events.append) as worker:
         handle = child_app.pay.enqueue(7, then)
         assert handle.result(timeout=20) == "paid"
         if then == "stays":
@@ -98,7 +98,7 @@ def test_a_coroutine_in_a_child_process_completes_its_job_in_its_own_transaction
     monkeypatch.syspath_prepend(tmp_path)
     app: Any = importlib.import_module("coroutine_children")
     try:
-        with app.jobs.worker({"children": 1}, lease=1, listener=place.events.append):
+        with app.jobs.worker({"children": 1}, lease=5, listener=place.events.append):
             pids = [app.pay.enqueue(n).result(timeout=20) for n in (7, 8)]
             last = app.pay.enqueue(9)
             assert last.result(timeout=20) not in pids

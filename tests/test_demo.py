@@ -133,7 +133,7 @@ def left_behind(folder: Path) -> list[str]:
 
 
 def wait_until_nothing_is_left(folder: Path) -> None:
-    until(lambda: not left_behind(folder), 10, f"nobody works in {folder} any more")
+    until(lambda: not left_behind(folder), what=f"nobody works in {folder} any more")
 
 
 def test_the_demo_does_all_it_promises_and_cleans_up(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def small(tmp_path: Path) -> Path:
 def test_on_a_terminal_its_page_shows_the_same_and_stays_for_ones_own_pictures(tmp_path: Path, small: Path) -> None:
     with on_terminal(tmp_path, small) as demo:
         address = demo.opened
-        until(lambda: address in demo.said, 10, "it says what it has opened")
+        until(lambda: address in demo.said, what="it says what it has opened")
         with httpx.Client(follow_redirects=True, trust_env=False) as browser:
             base = str(browser.get(address).url)
             shown = browser.get(f"{base}pictures").json()["pictures"]

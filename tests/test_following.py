@@ -61,7 +61,7 @@ def test_an_end_is_never_missed(jobs: Jobsworth) -> None:
     seen: Seen = []
     with Following(jobs.bridge, ["mine"]) as follower, jobs.worker():
         handles = [enqueue(jobs) for _ in range(20)]
-        until(lambda: seen.extend(states(follower.changes(within=1))) or len(ended(seen)) == 20, within=20)
+        until(lambda: seen.extend(states(follower.changes(within=1))) or len(ended(seen)) == 20)
     assert ended(seen) == {handle.id for handle in handles}
 
 

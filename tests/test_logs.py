@@ -360,7 +360,7 @@ def test_lines_can_be_read_while_the_job_runs(jobs: Jobsworth) -> None:
 
     with jobs.worker(lease=5):
         handle = talks.enqueue()
-        until(lambda: said(handle.logs()) == ["one", "two"], 5)
+        until(lambda: said(handle.logs()) == ["one", "two"])
         assert handle.state is State.RUNNING
         go.set()
         handle.wait(10)
@@ -598,7 +598,7 @@ def test_lines_of_a_child_process_are_live_and_complete(child_app: Any, tmp_path
     go = tmp_path / "go"
     with child_app.jobs.worker(lease=5):
         handle = child_app.talks.enqueue(3, str(go))
-        until(lambda: said(handle.logs()) == ["line 1", "line 2", "line 3", "and so on"], 20)
+        until(lambda: said(handle.logs()) == ["line 1", "line 2", "line 3", "and so on"])
         assert handle.state is State.RUNNING
         go.touch()
         job = handle.wait(20)
@@ -619,7 +619,7 @@ def test_what_a_child_said_before_it_died_is_there(child_app: Any, tmp_path: Pat
     with child_app.jobs.worker(lease=5):
         handle = child_app.dies.enqueue(str(tmp_path))
         for run in (1, 2, 3):
-            until(lambda run=run: said(handle.logs()) == ["before"] * run, 20)  # type: ignore[misc]
+            until(lambda run=run: said(handle.logs()) == ["before"] * run)  # type: ignore[misc]
             (tmp_path / f"go{run}").touch()
         assert handle.wait(30).state is State.FAILED
     assert said(handle.logs()) == ["before"] * 3  # it crashed three times

@@ -46,8 +46,8 @@ def test_two_programs_listen_on_one_port() -> None:
         in_own_network(port, command(port, "one")) as (one, at),
         in_own_network(port, command(port, "two")) as (two, to),
     ):
-        assert until(lambda: said_on(at), 20) == "one"
-        assert until(lambda: said_on(to), 20) == "two"
+        assert until(lambda: said_on(at)) == "one"
+        assert until(lambda: said_on(to)) == "two"
         assert said_on(port) == ""
         one.send_signal(signal.SIGTERM)
         assert one.wait(20) == 7
@@ -62,7 +62,7 @@ def test_without_a_network_it_runs_here_unless_the_port_is_taken(
     port = free_port()
     with in_own_network(port, command(port, "here")) as (_, at):
         assert at == port
-        assert until(lambda: said_on(port), 20) == "here"
+        assert until(lambda: said_on(port)) == "here"
     never: Any = in_own_network(port, command(port, "there"))
     with socket.create_server(("127.0.0.1", port)):  # noqa: SIM117
         with pytest.raises(Missing, match=f"port {port} is in use"):

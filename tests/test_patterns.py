@@ -167,7 +167,7 @@ def test_what_is_given_up_is_told_once_and_goes_to_another_queue(page: Run, sect
     run = page(section)
     job = run.payments.enqueue({"order": 41})
     with run.jobs.worker():
-        until(lambda: run.letters and run.alerts, 20)
+        until(lambda: run.letters and run.alerts)
     assert run.alerts == [f"{job.id}: ConnectionError: the bank does not answer"]
     [letter] = run.letters
     assert letter["job"]["id"] == job.id

@@ -180,7 +180,7 @@ def test_arguments_results_and_secrets_are_neither_logged_nor_told_to_monitors_a
     assert "CANARY" not in repr(jobs) + repr(site) + repr(jobs.tokens) + repr(good)
     site.close()
     jobs.close()
-    until(lambda: caplog.records, 1, "something is logged")
+    until(lambda: caplog.records, what="something is logged")
     for record in caplog.records:
         for hidden in ("CANARY", token):
             assert hidden not in f"{record.getMessage()} {record.__dict__}"

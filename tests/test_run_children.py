@@ -94,7 +94,7 @@ def test_a_child_that_does_not_stop_at_its_timeout_is_killed(child_app: Any, tmp
         handle = child_app.stuck.enqueue(str(tmp_path / "pid"))
         job = handle.wait(20)
         assert [attempt.outcome for attempt in job.attempts] == ["timed_out"]
-        assert until(lambda: gone(int((tmp_path / "pid").read_text())), 5)
+        assert until(lambda: gone(int((tmp_path / "pid").read_text())))
         assert child_app.whoami.enqueue().result(20)
 
 

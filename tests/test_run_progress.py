@@ -88,7 +88,7 @@ def test_progress_that_could_not_be_written_is_written_later(heard: list[Event])
     with jobs.worker(lease=2, listener=heard.append):
         handle = halfway.enqueue()
         until(lambda: any(isinstance(event, EngineLost) for event in heard))
-        assert until(lambda: handle.progress, 10).current == 1
+        assert until(lambda: handle.progress).current == 1
         go.set()
         handle.wait(10)
     assert any(isinstance(event, EngineBack) for event in heard)

@@ -40,7 +40,7 @@ def test_a_thread_is_told_of_its_timeout_by_check_cancelled(jobs: Jobsworth) -> 
     @jobs.task(timeout=0.05, max_attempts=1)
     def slow(job: CurrentJob) -> None:
         try:
-            until(job.check_cancelled, 10)
+            until(job.check_cancelled)
         except Exception as exc:
             seen.append(type(exc))
             raise
@@ -121,7 +121,7 @@ def test_a_cancelled_waiting_job_never_starts(jobs: Jobsworth) -> None:
 def test_a_running_thread_hears_of_a_cancellation(jobs: Jobsworth) -> None:
     @jobs.task
     def patient(job: CurrentJob) -> None:
-        until(job.check_cancelled, 20)
+        until(job.check_cancelled)
 
     with jobs.worker(lease=5):
         handle = patient.enqueue()

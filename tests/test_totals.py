@@ -37,7 +37,7 @@ def test_every_kind_is_counted_once(jobs: Jobsworth) -> None:
     assert (empty.processed, empty.failed, empty.dead) == (0, 0, 0)
     handles = [send.enqueue(how) for how in ("well", "well", "shaky", "hopeless")]
     with jobs.worker("mail"):
-        until(lambda: jobs.totals("mail").processed == 4, 20)
+        until(lambda: jobs.totals("mail").processed == 4)
         until(lambda: jobs.totals("mail").active == 0)
     send.options(delay=3600).enqueue("later")
     cut.enqueue()

@@ -22,9 +22,9 @@ from jobsworth.retry import Retry
 from jobsworth.web.hub import LOOK_EVERY, Hub
 from jobsworth.web.mailbox import MOST_UNREAD, RESYNC, Event, Mailbox
 from jobsworth.web.refusal import TooManyStreams
+from waiting import PATIENCE
 
 JOBS = 400
-WITHIN = 5.0  # seconds for what takes a fraction of one
 
 
 class House:
@@ -70,7 +70,7 @@ def house() -> Iterator[House]:
 def read(box: Mailbox, until: Callable[[list[Event]], bool]) -> list[Event]:
     """What comes, until that is enough."""
     events: list[Event] = []
-    end = time.monotonic() + WITHIN
+    end = time.monotonic() + PATIENCE
     while not until(events):
         assert time.monotonic() < end, f"only these came: {events[-3:]}"
         box.wait_here(0.05)
@@ -280,7 +280,7 @@ def test_nothing_is_asked_and_no_thread_lives_while_nobody_looks_on(house: House
     read(box, first)
     (thread,) = [each for each in threading.enumerate() if each.name == "jobsworth-hub"]
     house.hub.close(box)
-    thread.join(WITHIN)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     again = Mailbox(box.ids)
     house.hub.open(again)  # and it comes back
@@ -331,7 +331,7 @@ def test_coroutines_and_threads_look_on_together(house: House) -> None:
         box = Mailbox([job_id], loop=asyncio.get_running_loop())
         house.hub.open(box)
         while not (events := box.take()):
-            assert await box.wait(WITHIN)
+            assert await box.wait(PATIENCE)
         house.hub.close(box)
         return events
 

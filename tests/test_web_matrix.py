@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, NamedTuple
 
 import pytest
@@ -108,13 +109,18 @@ class Place(NamedTuple):
     ids: dict[str, str]
 
 
+def needs_an_end(route: Route) -> bool:
+    """Whether it is about jobs that have ended."""
+    return route.path.endswith("/retry")
+
+
 def a_place(route: Route) -> Place:
     jobs = an_app()
     ids = {
         "mail": jobs.find_task("send").options(owner="user:7").enqueue("ada").id,
         "film": jobs.find_task("cut").options(owner="user:7").enqueue("birds").id,
     }
-    if route.path.endswith("/retry"):
+    if needs_an_end(route):
         for each in ids.values():
             jobs.handle(each).cancel()
     return Place(jobs, ids)
@@ -139,16 +145,20 @@ BY_BODY = {"/api/jobs": 400, "/api/jobs/bulk": 409}
 @pytest.mark.parametrize("name", ROLES)
 def test_everything_is_refused_that_is_not_allowed(name: str, host: str) -> None:
     role = ROLES[name]
-    for route in TABLE.routes:
-        for queue in ("mail", "film"):
-            place = a_place(route)
-            try:
-                look_at(route, role, queue, place, host)
-            finally:
-                place.jobs.close()
+    untouched: dict[bool, Place] = {}  # a place where nothing was changed is as good as new
+    with contextlib.ExitStack() as places:
+        for route in TABLE.routes:
+            for queue in ("mail", "film"):
+                kind = needs_an_end(route)
+                if kind not in untouched:
+                    untouched[kind] = a_place(route)
+                    places.callback(untouched[kind].jobs.close)
+                if not look_at(route, role, queue, untouched[kind], host):
+                    del untouched[kind]
 
 
-def look_at(route: Route, role: Role, queue: str, place: Place, host: str) -> None:
+def look_at(route: Route, role: Role, queue: str, place: Place, host: str) -> bool:
+    """Ask for it; true if all is as it was."""
     before = state_of_the_house(place.jobs)
     headers = bearer(place.jobs.handle(place.ids[role.token_for]).token()) if role.token_for else {}
     path = route.path.replace("{id}", place.ids[queue]).replace("{queue}", queue).replace("{file}", "absent.js")
@@ -171,9 +181,11 @@ def look_at(route: Route, role: Role, queue: str, place: Place, host: str) -> No
         assert answer.status_code in (200, 201) or (answer.status_code == 404 and route.path == "/static/{file}"), what
     else:
         assert answer.status_code == expected, what
-        site.close()
-        assert state_of_the_house(place.jobs) == before, what
         assert "x-content-type-options" in answer.headers, what
+    site.close()
+    untouched = state_of_the_house(place.jobs) == before
+    assert untouched or expected == 200, what
+    return untouched
 
 
 def serves(role: Role, queue: str) -> bool:

@@ -123,7 +123,7 @@ def test_it_serves_on_a_thread_and_leaves_nothing_behind() -> None:
     with listen("localhost", 0) as sock:
         base, port = address_of(sock), sock.getsockname()[1]
         with served(a_site(authorize=Visitor(Level.READ)), sock):
-            got = until(lambda: httpx.get(f"{base}api/queues", trust_env=False), 20)
+            got = until(lambda: httpx.get(f"{base}api/queues", trust_env=False))
             assert got.status_code == 200
     with socket.socket() as again, pytest.raises(ConnectionRefusedError):
         again.connect(("127.0.0.1", port))
@@ -140,9 +140,9 @@ def test_dev_has_the_page_beside_its_worker(folder: Path) -> None:
     with running(folder, "dev", "app.py", f"--port={port}") as command:
         base = address(command, "page")
         with httpx.Client(base_url=base, trust_env=False) as client:
-            until(lambda: client.get("/livez").json()["last_turn_age"] is not None, 20)
+            until(lambda: client.get("/livez").json()["last_turn_age"] is not None)
             made = client.post("/api/jobs", json={"task": "add", "arguments": {"a": 1, "b": 2}}).json()["id"]
-            until(lambda: client.get(f"/jobs/{made}/status").json()["job"]["result"] == 3, 20)
+            until(lambda: client.get(f"/jobs/{made}/status").json()["job"]["result"] == 3)
         command.process.send_signal(signal.SIGINT)
         assert command.ends() == 0
     assert "Traceback" not in command.err

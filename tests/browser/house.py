@@ -51,7 +51,7 @@ class AsgiServer(Program):
         return f"http://127.0.0.1:{self.port}"
 
     def get(self, path: str) -> tuple[int, bytes]:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
             connection.request("GET", path)
             answer = connection.getresponse()
             return answer.status, answer.read()
@@ -169,4 +169,4 @@ def dead(server: Server) -> Iterator[None]:
 
 def reaches(handle: JobHandle[Any], status: str) -> None:
     """Wait until the job is there, whatever browsers know."""
-    until(lambda: handle.state == status, 10, f"the job is {status}")
+    until(lambda: handle.state == status, what=f"the job is {status}")

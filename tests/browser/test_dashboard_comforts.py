@@ -30,12 +30,12 @@ def test_what_can_be_undone_offers_it(floor: Floor, operator: Operator) -> None:
     told.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("mail is resumed")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)  # to take back what one has just done needs no question
-    until(lambda: not floor.paused("mail"), 5, "it is resumed")
+    until(lambda: not floor.paused("mail"), what="it is resumed")
     page.keyboard.press("z")
-    until(lambda: floor.paused("mail"), 5, "that is undone, too")
+    until(lambda: floor.paused("mail"), what="that is undone, too")
     expect(page.locator("[data-row=mail]")).to_contain_text("paused")
     page.keyboard.press("z")
-    until(lambda: not floor.paused("mail"), 5, "and undone again")
+    until(lambda: not floor.paused("mail"), what="and undone again")
 
 
 def test_what_cannot_be_undone_says_so_and_offers_no_undo(floor: Floor, operator: Operator) -> None:
@@ -134,7 +134,7 @@ def test_nobody_is_told_news_who_cannot_see_them(floor: Floor, operator: Operato
     page.evaluate(SEEN, True)
     expect(page.locator("[data-trust=paused]")).to_be_visible()
     # What was asked before is still answered, and shown.
-    until(lambda: page.wait_for_timeout(20) or not operator.unanswered, 10, "all that was asked is answered")
+    until(lambda: page.wait_for_timeout(20) or not operator.unanswered, what="all that was asked is answered")
     asked = len(operator.requests)
     floor.enqueue("send", "ada")
     page.evaluate("new Promise((done) => setTimeout(done, 2_000))")  # that nothing happens can only be waited for
@@ -154,7 +154,7 @@ def test_there_are_three_kinds_of_nothing(floor: Floor, operator: Operator) -> N
     with dead(floor.server):
         page.goto("/background/#/dead")
         expect(page.locator("[data-empty=unknown]")).to_contain_text("Cannot tell which jobs were given up")
-    expect(page.locator("[data-empty=none]")).to_contain_text("No dead letters", timeout=20_000)
+    expect(page.locator("[data-empty=none]")).to_contain_text("No dead letters")
 
 
 def test_keys_that_act_need_shift(floor: Floor, operator: Operator) -> None:

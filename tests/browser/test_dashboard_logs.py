@@ -34,7 +34,7 @@ def test_lines_come_while_it_runs_and_stay_when_it_has_ended(floor: Floor, opera
     box = page.get_by_role("log", name="Log")
     expect(box).to_contain_text("Reading rows.csv")
     floor.tell(job, "log WARNING row 12 is empty")
-    expect(box).to_contain_text("row 12 is empty", timeout=4_000)
+    expect(box).to_contain_text("row 12 is empty")
     expect(box.locator("[data-level=WARNING]")).to_contain_text("row 12 is empty")
     floor.tell(job, "log ERROR the end", "end")
     expect(page.locator("h1 + .badge")).to_contain_text("completed")
@@ -104,7 +104,7 @@ def test_when_it_may_be_done_is_said_with_what_that_is_known_from(
         expect(told).to_contain_text("going by 40 earlier ones")
     else:
         expect(page.locator("[data-eta=none]")).to_contain_text("cannot be told: too few earlier runs")
-    until(lambda: time.time() - (slow_floor.now(job).started_at or 0) > 2, 10, "it has run for a while")
+    until(lambda: time.time() - (slow_floor.now(job).started_at or 0) > 2, what="it has run for a while")
     slow_floor.tell(job, "progress 50 Half of it")
     expect(page.locator("[data-eta=progress]")).to_contain_text("if it goes on as it went so far")
     slow_floor.tell(job, "end")

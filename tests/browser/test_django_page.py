@@ -28,7 +28,7 @@ Opener = Callable[[str], Page]
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The example on an ASGI server with a worker inside, lingering so that there is something to see."""
-    with Place(tmp_path_factory.mktemp("reports"), pace=0.3).served("asgi", "inside") as (_, url):
+    with Place(tmp_path_factory.mktemp("reports"), pace=0.5).served("asgi", "inside") as (_, url):
         yield url
 
 

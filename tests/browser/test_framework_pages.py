@@ -13,7 +13,7 @@ from test_showing import violations
 from framework_page import COMMANDS, FrameworkPage
 from undertaker import Undertaker
 
-PACE = 0.1  # seconds a letter takes; there are 20 of them
+PACE = 0.25  # seconds a letter takes; there are 20 of them: time enough to cancel one on a slow machine
 LOOK = """() => {  // what the first bar has shown so far, again and again
     globalThis.seen = new Set();
     const look = () => {

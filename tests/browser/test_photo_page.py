@@ -19,7 +19,7 @@ from PIL import Image
 
 from photo_page import PICTURES, Served, served
 
-PACE = 0.2  # seconds the worker lingers after each of six steps, so that there is something to see
+PACE = 0.5  # seconds the worker lingers after each of six steps: time enough to see it, and to cancel it
 DROP = """async (files) => {
     const carried = new DataTransfer();
     const bytes = (it) => it > 0 ? new Uint8Array(it) : Uint8Array.from(atob(it), (sign) => sign.charCodeAt(0));

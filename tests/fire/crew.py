@@ -64,8 +64,8 @@ class Crew:
         if ready:
             until(
                 lambda: process.poll() is not None or any(card.pid == process.pid for card in self.jobs.workers()),
-                20, "a worker signs on",
-            )  # fmt: skip
+                what="a worker signs on",
+            )
             assert process.poll() is None, self.log(process)
         return process
 

@@ -125,7 +125,7 @@ def test_a_busy_worker_keeps_nothing_from_an_idle_one(crew: Crew) -> None:
     until(lambda: blocker.progress)
     handles = crew.app.quick.enqueue_many([(n,) for n in range(50)])
     crew.worker(name="wide")
-    until(lambda: crew.jobs.find(state="completed", limit=1), 10)
+    until(lambda: crew.jobs.find(state="completed", limit=1))
     for handle in handles:
         assert name_of(handle.wait(10).worker) == "wide"
     (crew.folder / "go.1").touch()

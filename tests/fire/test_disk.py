@@ -59,7 +59,7 @@ def _fill_and_free(crew: Crew, disk: Path) -> None:
             refused += 1
     assert {job.id for job in crew.all_jobs()} == acked  # reading still works
     (crew.folder / "go.1").touch()  # the running jobs end while their ends cannot be written down
-    until(lambda: "does not answer" in crew.log(worker) and "disk is full" in crew.log(worker), 20)
+    until(lambda: "does not answer" in crew.log(worker) and "disk is full" in crew.log(worker))
     time.sleep(2.5)  # longer than the lease: the leases cannot be renewed, and cannot be taken either
     assert worker.poll() is None
     (disk / "ballast").unlink()

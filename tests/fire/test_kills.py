@@ -53,7 +53,7 @@ def test_jobs_run_elsewhere_soon_after_a_kill(crew: Crew, figures: Figures) -> N
     crew.worker(lease=1, name="heir")
     killed = time.monotonic()
     crew.kill(victim)
-    second = until(lambda: [event for event in read_ledger(crew.folder) if event.attempt == 2], 20)
+    second = until(lambda: [event for event in read_ledger(crew.folder) if event.attempt == 2])
     figures("with a lease of 1 s, elsewhere", [second[0].at - killed])
     assert second[0].at - killed <= 1 + 5
     (crew.folder / "go.2").touch()
@@ -84,16 +84,16 @@ def test_a_worker_that_slept_through_its_lease_writes_nothing(crew: Crew, second
     until(lambda: handle.progress)
     crew.stop(first)
     second = crew.worker(lease=1, name="second")
-    until(lambda: handle.refresh().job.attempt == 2 and handle.job.progress, 20, "the second attempt runs")
+    until(lambda: handle.refresh().job.attempt == 2 and handle.job.progress, what="the second attempt runs")
     if second_attempt == "has finished":
         (crew.folder / "go.2").touch()
         assert handle.result(10) == 2
     before = handle.refresh().job
     first.send_signal(signal.SIGCONT)
-    until(lambda: "lease was taken" in crew.log(first), 10, "it is told")
+    until(lambda: "lease was taken" in crew.log(first), what="it is told")
     later(1.2)  # several pulses: it is told once, not each time
     (crew.folder / "go.1").touch()  # now the first attempt reports progress and returns
-    until(lambda: [event for event in read_ledger(crew.folder) if (event.kind, event.attempt) == ("end", 1)], 20)
+    until(lambda: [event for event in read_ledger(crew.folder) if (event.kind, event.attempt) == ("end", 1)])
     # The sleeper's next pulses and turns have come and gone when it has done another job whole.
     other = crew.app.held.enqueue("other")
     (crew.folder / "other.1").touch()
@@ -186,7 +186,7 @@ def test_rolling_restarts_cost_nothing(crew: Crew) -> None:
     for _ in range(200 if LONG else 6):
         later(random.uniform(0.2, 0.6))
         oldest = workers.pop(0)
-        until(lambda oldest=oldest: any(c.pid == oldest.pid for c in crew.jobs.workers()), 20)  # type: ignore[misc]
+        until(lambda oldest=oldest: any(c.pid == oldest.pid for c in crew.jobs.workers()))  # type: ignore[misc]
         assert crew.terminate(oldest) == 0
         # Threads cannot be stopped: with no grace they are left behind while their process ends.
         crew.disturbed.add(oldest.pid)
@@ -204,7 +204,7 @@ def test_children_die_with_their_worker(crew: Crew) -> None:
     assert worker.pid not in children
     crew.disturbed |= children
     crew.kill(worker)
-    until(lambda: not any(alive(pid) for pid in children), 10, "the children are dead")
+    until(lambda: not any(alive(pid) for pid in children), what="the children are dead")
     for handle in handles:
         handle.cancel("enough seen")
     crew.worker()
@@ -217,7 +217,7 @@ def test_what_was_acknowledged_is_there_after_its_enqueuer_was_killed(crew: Crew
     acked: set[str] = set()
     for _ in range(50 if LONG else 5):
         process = crew.start("enqueue", count=100_000)
-        until(lambda process=process: len(crew.said(process)) > 20, 20)  # type: ignore[misc]
+        until(lambda process=process: len(crew.said(process)) > 20)  # type: ignore[misc]
         later(random.uniform(0, 0.2))
         crew.kill(process)
         acked |= set(crew.said(process))

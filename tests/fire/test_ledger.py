@@ -104,7 +104,7 @@ def test_a_worker_that_slept_through_its_lease_leaves_nothing_in_the_ledger(
     sleeper = shop.worker(name="sleeper")
     handle = shop.app.held[colour].enqueue(where)
     mark = "inside" if where == "inside" else "start"
-    until(lambda: [event for event in read_ledger(shop.folder) if event.kind == mark], 20)
+    until(lambda: [event for event in read_ledger(shop.folder) if event.kind == mark])
     shop.stop(sleeper)
     if where == "inside" and shop.url.startswith("sqlite"):
         # The sleeper holds the file. It cannot be taken over before it wakes, and it wakes in time to complete.
@@ -117,7 +117,7 @@ def test_a_worker_that_slept_through_its_lease_leaves_nothing_in_the_ledger(
         assert handle.result(20) == 2
         (shop.folder / "go").touch()
         sleeper.send_signal(signal.SIGCONT)
-        until(lambda: sum(event.kind == "end" for event in read_ledger(shop.folder)) == 2, 20)
+        until(lambda: sum(event.kind == "end" for event in read_ledger(shop.folder)) == 2)
     assert shop.terminate(sleeper) == 0
     check_payments(shop)
     if handle.refresh().job.attempt == 2:

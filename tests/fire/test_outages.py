@@ -159,7 +159,7 @@ def test_nothing_is_lost_when_the_connection_is_cut_again_and_again(
         until(lambda seen=seen: len(read_ledger(crew.folder)) > seen, BACK)  # type: ignore[misc]
         until(lambda: len({*_told(crew, worker)}) == 1, BACK)  # it works again, and knows it
         network.cut_after(random.randrange(2000), random.choice(["to_server", "to_client"]))
-        until(lambda cuts=cuts: network.cuts > cuts, 20)  # type: ignore[misc]
+        until(lambda cuts=cuts: network.cuts > cuts)  # type: ignore[misc]
     jobs = crew.finish(within=30)  # half a lease: what was claimed unheard is handed back, not waited for
     released = sum(each.outcome == "released" for job in jobs for each in job.attempts)
     figures(f"{network.cuts} cuts, {len(jobs)} jobs, of which {released} had been claimed unheard")
@@ -194,7 +194,7 @@ def test_a_claim_whose_answer_was_cut_starts_again_long_before_its_lease_ends(
             network.reset()
             cut = time.monotonic()
             network.heal()
-            until(lambda: strays[-1].state is State.COMPLETED, 20)
+            until(lambda: strays[-1].state is State.COMPLETED)
             (crew.folder / f"beside{trial}.1").touch()
             if (
                 len(strays[-1].refresh().job.attempts) == 1
@@ -339,7 +339,7 @@ def test_work_goes_on_soon_after_a_question_was_swallowed_just_before_the_networ
             for each in (network, way):
                 each.black_hole(swallowed)
             refused = call(lambda trial=trial: caller.quick.enqueue(trial))  # type: ignore[misc]
-            until(lambda before=before: way.seen[swallowed] > before, 10)  # type: ignore[misc]
+            until(lambda before=before: way.seen[swallowed] > before)  # type: ignore[misc]
             later(random.uniform(0, 2))
             for each in (network, way):
                 each.strand()

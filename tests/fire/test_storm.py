@@ -27,7 +27,7 @@ def test_the_history_of_a_storm_is_right(crew: Crew, seed: int) -> None:
     random.shuffle(strikes)
     for strike in strikes:
         later(random.uniform(0.2, 0.5))
-        held = until(lambda: {job.worker for job in crew.jobs.find(task="cancellable", state="running")}, 20)
+        held = until(lambda: {job.worker for job in crew.jobs.find(task="cancellable", state="running")})
         name = name_of(held.pop())
         if strike == "kill":
             crew.kill(workers[name])

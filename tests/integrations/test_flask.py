@@ -386,22 +386,22 @@ def test_the_reloader_starts_a_worker_with_the_new_code_and_no_job_is_lost(shop:
     with running(shop, "--app", "shop", "run", "--debug", "--port", str(port), program=FLASK, **options) as server:
         first = until(lambda: _asks(url), 40, server.err)
         with looking_at(shop) as jobs:
-            (card,) = until(jobs.workers, 20)
+            (card,) = until(jobs.workers)
             assert card.pid == int(first) != server.pid  # the reloader itself runs no jobs
             job = jobs.handle(httpx.post(f"{url}/long", trust_env=False).text)
-            until(lambda: job.state is State.RUNNING, 20)
-            until(lambda: (shop / "runs").exists(), 20)
+            until(lambda: job.state is State.RUNNING)
+            until(lambda: (shop / "runs").exists())
             text = (shop / "shop" / "tasks.py").read_text()
             (shop / "shop" / "tasks.py").write_text(text + "\n# changed\n")
             # Sooner than a worker's usual grace is over, for which nobody who saves a file wants to wait.
             second = until(lambda: (now := _asks(url)) != first and now, 25, server.err)
-            until(lambda: [each.pid for each in jobs.workers()] == [int(second)], 20, "one worker, the new one")
-            until(lambda: (shop / "runs").read_text() == second, 20, "the job runs again, in the new process")
+            until(lambda: [each.pid for each in jobs.workers()] == [int(second)], what="one worker, the new one")
+            until(lambda: (shop / "runs").read_text() == second, what="the job runs again, in the new process")
             assert (job.refresh().job.crashes, job.job.errors) == (0, 0)
             job.cancel()
-            until(lambda: job.state is State.CANCELLED, 20)
+            until(lambda: job.state is State.CANCELLED)
         server.process.send_signal(signal.SIGINT)
         os.kill(int(second), signal.SIGINT)  # a terminal's Ctrl-C reaches both
         server.ends()
-    until(lambda: not alive(int(second)), 20, "nothing stays")
+    until(lambda: not alive(int(second)), what="nothing stays")
     assert "Traceback" not in server.err

@@ -38,6 +38,35 @@ def served(undertaker: Undertaker, framework: str, folder: Path, **options: Any)
         page.close()
 
 
+@pytest.fixture(scope="module", params=COMMANDS)
+def server_and_worker(
+    request: pytest.FixtureRequest, undertaker: Undertaker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FrameworkPage]:
+    """Runs its jobs by itself: each takes four seconds, in which a slow machine can cancel it."""
+    with served(undertaker, request.param, tmp_path_factory.mktemp("inside"), pace=0.2) as page:
+        yield page
+
+
+@pytest.fixture
+def with_worker(server_and_worker: FrameworkPage) -> FrameworkPage:
+    server_and_worker.start()  # where a test before has ended it
+    return server_and_worker
+
+
+@pytest.fixture(scope="module", params=COMMANDS)
+def mere_server(
+    request: pytest.FixtureRequest, undertaker: Undertaker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FrameworkPage]:
+    with served(undertaker, request.param, tmp_path_factory.mktemp("outside"), pace=0.0, inside=False) as page:
+        yield page
+
+
+@pytest.fixture
+def without_worker(mere_server: FrameworkPage) -> FrameworkPage:
+    mere_server.start()
+    return mere_server
+
+
 @contextlib.contextmanager
 def a_visitor(page: FrameworkPage) -> Iterator[httpx.Client]:
     """Somebody who has opened the page."""
@@ -53,12 +82,9 @@ def status(client: httpx.Client, job: str) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("framework", COMMANDS)
-def test_enqueue_progress_end_and_cancel_with_the_worker_inside(
-    undertaker: Undertaker, framework: str, tmp_path: Path
-) -> None:
+def test_enqueue_progress_end_and_cancel_with_the_worker_inside(with_worker: FrameworkPage) -> None:
+    page = with_worker
     with (
-        served(undertaker, framework, tmp_path, pace=0.08) as page,
         a_visitor(page) as ada,
         a_visitor(page) as bob,
         httpx.Client(base_url=page.url, trust_env=False) as nobody,
@@ -68,42 +94,44 @@ def test_enqueue_progress_end_and_cancel_with_the_worker_inside(
         assert [each["job"] for each in ada.get("/newsletters").json()] == [second, first]
         assert bob.get("/newsletters").json() == []
         assert bob.post(f"/background/jobs/{second}/cancel").status_code == 404
-        until(lambda: (status(ada, first)["progress"]["current"] or 0) > 1, 20, "the bar moves")
+        until(lambda: (status(ada, first)["progress"]["current"] or 0) > 1, what="the bar moves")
         assert ada.post(f"/background/jobs/{second}/cancel").json()["accepted"]
-        assert until(lambda: status(ada, second)["status"] == "cancelled", 20)
-        until(lambda: status(ada, first)["status"] == "completed", 20)
+        assert until(lambda: status(ada, second)["status"] == "cancelled")
+        until(lambda: status(ada, first)["status"] == "completed")
         assert status(ada, first)["progress"]["current"] == READERS
 
 
-@pytest.mark.parametrize(
-    ("framework", "engine"), [*((each, "sqlite") for each in COMMANDS), ("fastapi", "postgres"), ("flask", "redis")]
-)
-def test_jobs_wait_for_a_worker_outside(
-    request: pytest.FixtureRequest, undertaker: Undertaker, framework: str, engine: str, tmp_path: Path
-) -> None:
-    url = a_url(request, engine, tmp_path)
-    with served(undertaker, framework, tmp_path, url=url, pace=0.0, inside=False) as page, a_visitor(page) as ada:
+def waits_for_a_worker(page: FrameworkPage, folder: Path) -> None:
+    with a_visitor(page) as ada:
         job = ada.post("/newsletters").json()["job"]
         with contextlib.closing(Jobsworth(page.environment["JOBSWORTH_URL"])) as jobs:
             assert jobs.workers() == []
             assert status(ada, job)["status"] == "queued"
         theirs = {name: page.environment[name] for name in ("PYTHONPATH", "JOBSWORTH_URL", "PACE")}
-        with running(tmp_path, "worker", "work:jobs", **theirs) as worker:
+        with running(folder, "worker", "work:jobs", **theirs) as worker:
             until(lambda: status(ada, job)["status"] == "completed", 30, worker.err)
 
 
-@pytest.mark.parametrize("framework", COMMANDS)
-def test_a_server_that_is_told_to_stop_is_not_kept_by_those_who_look_on(
-    undertaker: Undertaker, framework: str, tmp_path: Path
+def test_jobs_wait_for_a_worker_outside(without_worker: FrameworkPage, tmp_path: Path) -> None:
+    waits_for_a_worker(without_worker, tmp_path)
+
+
+@pytest.mark.parametrize(("framework", "engine"), [("fastapi", "postgres"), ("flask", "redis")])
+def test_jobs_wait_for_a_worker_outside_on_a_server_too(
+    request: pytest.FixtureRequest, undertaker: Undertaker, framework: str, engine: str, tmp_path: Path
 ) -> None:
-    with (
-        served(undertaker, framework, tmp_path, inside=False) as page,
-        a_visitor(page) as ada,
-    ):
+    url = a_url(request, engine, tmp_path)
+    with served(undertaker, framework, tmp_path, url=url, pace=0.0, inside=False) as page:
+        waits_for_a_worker(page, tmp_path)
+
+
+def test_a_server_that_is_told_to_stop_is_not_kept_by_those_who_look_on(without_worker: FrameworkPage) -> None:
+    page = without_worker
+    with a_visitor(page) as ada:
         job = ada.post("/newsletters").json()["job"]
         with ada.stream("GET", f"/background/jobs/{job}/events", timeout=30) as events:
             lines = events.iter_lines()
-            if framework != "flask":  # which cannot stream
+            if page.framework != "flask":  # which cannot stream
                 assert any("queued" in line for line in lines)
             page.politely = signal.SIGINT  # type: ignore[misc]
             page.stop()
@@ -113,13 +141,11 @@ def test_a_server_that_is_told_to_stop_is_not_kept_by_those_who_look_on(
         assert "Traceback" not in page.log()
 
 
-@pytest.mark.parametrize("framework", COMMANDS)
-def test_what_runs_when_the_server_is_told_to_stop_is_finished_first(
-    undertaker: Undertaker, framework: str, tmp_path: Path
-) -> None:
-    with served(undertaker, framework, tmp_path, pace=0.08) as page, a_visitor(page) as ada:
+def test_what_runs_when_the_server_is_told_to_stop_is_finished_first(with_worker: FrameworkPage) -> None:
+    page = with_worker
+    with a_visitor(page) as ada:
         job = ada.post("/newsletters").json()["job"]
-        until(lambda: status(ada, job)["status"] == "running", 20)
+        until(lambda: status(ada, job)["status"] == "running")
         page.politely = signal.SIGINT  # type: ignore[misc]
         page.stop()
         with contextlib.closing(Jobsworth(page.environment["JOBSWORTH_URL"])) as jobs:

@@ -148,6 +148,6 @@ def test_litestar_jobs_is_our_command_line_for_this_app(tmp_path: Path) -> None:
     with running(tmp_path, "--app", "shop:app", "jobs", "worker", program=LITESTAR) as worker:
         done = run(tmp_path, "--app", "shop:app", "jobs", "run", "seven", program=LITESTAR)
         assert (done.code, done.out.strip().splitlines()[-1]) == (0, "7"), done.err
-        until(lambda: "worker" in worker.err, 20, worker.err)
+        until(lambda: "worker" in worker.err, what=worker.err)
         worker.process.send_signal(signal.SIGTERM)
         assert worker.ends() == 0

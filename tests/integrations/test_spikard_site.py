@@ -207,7 +207,7 @@ def test_no_more_wait_at_once_than_leaves_threads_for_others(house: House) -> No
     path = f"/jobs/{job.id}/status?since={job.refresh().job.version}&wait=30"
     with ThreadPoolExecutor(10) as crowd:
         asked = [crowd.submit(house.server.get, path) for _ in range(10)]
-        until(lambda: sum(each.done() for each in asked) == 7, 20)
+        until(lambda: sum(each.done() for each in asked) == 7)
         assert job.cancel()
         answers = [each.result(25) for each in asked]
     assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 7
