@@ -52,7 +52,8 @@ class Hearing:
             case WorkerStarted(worker=name):
                 signals.worker_ready.send(sender=self._consumer(name))
             case WorkerStopping(worker=name):
-                signals.worker_shutting_down.send(sender=_hostname(name), sig="SIGTERM", how="Warm", exitcode=0)
+                # Which signal it was, if any, is not told.
+                signals.worker_shutting_down.send(sender=_hostname(name), sig=None, how="Warm", exitcode=0)
             case WorkerStopped(worker=name):
                 signals.worker_shutdown.send(sender=self._consumer(name))
             case AttemptEnded(settlement=settlement) if settlement.target is State.CANCELLED:
