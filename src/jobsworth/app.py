@@ -12,6 +12,7 @@ import msgspec
 
 from .context import Around, CurrentJob
 from .dead import DeadLetters
+from .decorator import TaskDecorator
 from .defer import Deferrals
 from .engine import Engine, QueueSettings, QueueStatus, Where, WorkerCard
 from .errors import BadOption, UnknownQueue, UnknownTask
@@ -393,21 +394,3 @@ class Jobsworth(AtHome):
 
 
 QueueT = TypeVar("QueueT", bound=Queue)
-
-
-class TaskDecorator:
-    """What `@jobs.task(...)` gives: typed so that the task keeps the function's signature."""
-
-    def __init__(self, declare: Callable[[Callable[..., Any]], Task[..., Any]]) -> None:
-        self._declare = declare
-
-    @overload
-    def __call__(self, fn: Callable[Concatenate[CurrentJob, P], Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, fn: Callable[Concatenate[CurrentJob, P], R], /) -> Task[P, R]: ...
-    @overload
-    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
-    def __call__(self, fn: Callable[..., Any], /) -> Any:
-        return self._declare(fn)

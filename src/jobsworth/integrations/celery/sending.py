@@ -56,14 +56,7 @@ def send(
     quietly: a job that is there already is what was wanted.
     """
     app = task.app
-    given = {name: value for name, value in options.items() if value is not None}
-    _refuse(given)
-    own = {"queue": task.queue, "priority": task.priority, "expires": task.expires}
-    given = {**{name: value for name, value in own.items() if value is not None}, **given}
-    if "queue" not in given:
-        given = {**app.router.route(task.name, args, kwargs, given, task), **given}
-    given.setdefault("queue", app.conf.task_default_queue)
-    app.router.check(given["queue"])
+    given = _routed(task, args, kwargs, options)
     given.setdefault("task_id", new_task_id())
     publishing = Publishing(task, args, kwargs, given) if signals.publishing_is_heard() else None
     if publishing is not None and (headers := publishing.before()) is not None:
@@ -95,6 +88,19 @@ def send(
     return result
 
 
+def _routed(task: Task, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked for: by the call, else by the task, else by the app's routes. Its queue is among it."""
+    given = {name: value for name, value in options.items() if value is not None}
+    _refuse(given)
+    own = {"queue": task.queue, "priority": task.priority, "expires": task.expires}
+    given = {**{name: value for name, value in own.items() if value is not None}, **given}
+    if "queue" not in given:
+        given = {**task.app.router.route(task.name, args, kwargs, given, task), **given}
+    given.setdefault("queue", task.app.conf.task_default_queue)
+    task.app.router.check(given["queue"])
+    return given
+
+
 def _refuse(given: Mapping[str, Any]) -> None:
     for name, value in given.items():
         if name in REFUSED:
@@ -102,7 +108,7 @@ def _refuse(given: Mapping[str, Any]) -> None:
         if name == "serializer" and value != "json":
             raise NotSupported(f"serializer={value!r} is not supported", hint=JSON)
         if name in IDLE:
-            warnings.warn(f"{name}={value!r} has no effect: {IDLE[name]}", DiffersFromCelery, stacklevel=5)
+            warnings.warn(f"{name}={value!r} has no effect: {IDLE[name]}", DiffersFromCelery, stacklevel=6)
         elif name not in _HEEDED:
             raise BadOption(f"apply_async has no option {name!r}", hint=did_you_mean(name, (*_HEEDED, *IDLE)))
 
