@@ -57,6 +57,7 @@ shop/celery.py:1: change: from celery import -> from jobsworth.integrations.cele
 shop/celery.py:2: refused: celery.schedules is not here
 shop/celery.py:3: change: from celery.signals import -> from jobsworth.integrations.celery.signals import
 shop/celery.py:3: differs: heartbeat_sent is never sent
+shop/celery.py:5: differs: tasks run in threads
 shop/celery.py:9: refused: app.on_after_configure
 shop/celeryconfig.py:1: differs: kombu comes with Celery
 shop/celeryconfig.py:5: differs: result_backend has no effect
@@ -72,7 +73,7 @@ shop/tasks.py:12: differs: retry(shadow=)
 shop/tasks.py:15: refused: chain()
 shop/tasks.py:16: refused: control.rate_limit()
 shop/tasks.py:17: refused: app.amqp
-20 lines to look at, 9 of them refused
+21 findings, 9 of them refused
 """
 
 
@@ -143,7 +144,7 @@ def test_an_app_may_be_imported_and_asked_for_its_settings(tmp_path: Path) -> No
         "live: differs: worker_prefetch_multiplier=7",
         "live.py:6: differs: live.add: acks_late=False",
         "live.py:6: differs: live.add: send_events=True",
-        "4 lines to look at, 0 of them refused",
+        "4 findings, 0 of them refused",
     ]
     assert told.code == 0
     (tmp_path / "live.py").write_text(LIVE + 'app.conf.task_serializer = "ya" + "ml"\n')

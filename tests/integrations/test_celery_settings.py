@@ -14,7 +14,7 @@ from jobsworth.errors import BadOption
 from jobsworth.integrations.celery import Celery, DiffersFromCelery, NotSupported, Task
 from jobsworth.integrations.celery.place import engine_url
 from jobsworth.integrations.celery.rates import Rates
-from jobsworth.integrations.celery.reading import findings
+from jobsworth.integrations.celery.reading import BY_DEFAULT, findings
 from jobsworth.integrations.celery.routes import Router
 from jobsworth.integrations.celery.schedule import backoff, per_second
 
@@ -214,9 +214,10 @@ def test_a_program_is_read_line_by_line() -> None:
     }  # fmt: skip
 
 
-def test_the_program_of_the_guide_has_nothing_to_look_at() -> None:
+def test_of_a_program_that_says_how_it_is_delivered_only_where_its_tasks_run_is_told() -> None:
     source = (Path(__file__).parent / "celery_program.py").read_text()
-    assert findings(source) == []
+    assert [(each.line, each.text) for each in findings(source)] == [(11, BY_DEFAULT["worker_pool"])]
+    assert findings(source.replace("worker_prefetch_multiplier=1", 'worker_pool="prefork"')) == []
 
 
 def test_the_command_tells_it_and_fails_if_something_is_refused(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from cyclopts import Parameter
 
 from jobsworth.cli.terminal import put, put_json
 from jobsworth.errors import AppNotFound
+from jobsworth.wording import count
 
 from .imported import Told, of_app
-from .reading import DIFFERS, REFUSED_HERE, RUNS_AGAIN, Finding, Reading, read
+from .reading import REFUSED_HERE, Finding, Reading, read, with_defaults
 
 FAILED = 1
 UNREAD = "unread"
@@ -57,7 +58,7 @@ def celery_check(
     else:
         for each in told:
             put(f"{each.file}{f':{each.line}' if each.line else ''}: {each.kind}: {each.text}")
-        put(f"{len(told)} lines to look at, {failed} of them refused" if told else "nothing is otherwise here")
+        put(f"{count(len(told), 'finding')}, {failed} of them refused" if told else "nothing is otherwise here")
     return FAILED if failed else 0
 
 
@@ -69,13 +70,12 @@ def _told(paths: list[Path]) -> Iterator[Told]:
         path: _read(path, config=True) if isinstance(each, Reading) and _is_config(path, each, configs) else each
         for path, each in first.items()
     }
-    late = any(each.acks_late for each in found.values() if isinstance(each, Reading))
+    said = {name for each in found.values() if isinstance(each, Reading) for name in each.said}
     for path, each in found.items():
         if isinstance(each, Finding):
             yield Told(str(path), *each)
             continue
-        more = [Finding(each.app_line, DIFFERS, RUNS_AGAIN)] if each.app_line and not late else []
-        for finding in sorted([*each.findings, *more]):
+        for finding in with_defaults(each, said):
             yield Told(str(path), *finding)
 
 

@@ -6,7 +6,7 @@ It reads programs whose imports are still Celery's, and those whose imports have
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from . import importing
@@ -24,10 +24,13 @@ __all__ = ["CHANGE", "DIFFERS", "REFUSED_HERE", "Finding", "Reading", "findings"
 _OF_CELERY = ("CELERY", "BROKER_")
 _APPS = ("app", "celery", "celery_app")  # what programs call theirs
 _DISTINCT = ("on_after_configure", "on_after_finalize", "on_configure", "add_periodic_task", "worker_main")
-RUNS_AGAIN = (
-    "a job whose worker dies runs again, as with task_acks_late=True in Celery; by default Celery would lose it. "
-    "Say task_acks_late=True if its tasks bear that"
-)
+# What is otherwise in a program that says nothing of these settings.
+BY_DEFAULT = {
+    "task_acks_late": "a job whose worker dies runs again, as with task_acks_late=True in Celery; by default Celery "
+    "would lose it. Say task_acks_late=True if its tasks bear that",
+    "worker_pool": "tasks run in threads of one process; by default Celery has processes for them. Say "
+    'worker_pool="threads" if its tasks bear that, else "prefork": then they run in child processes',
+}
 
 
 class _Unknown:
@@ -50,11 +53,12 @@ class Finding(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a file says. app_line: where it makes its app, 0 for nowhere. configs: what it takes settings from."""
+    """What a file says. app_line: where it makes its app, 0 for nowhere. said: of the settings in BY_DEFAULT those that
+    it gives. configs: what it takes settings from."""
 
     findings: list[Finding]
     app_line: int
-    acks_late: bool
+    said: frozenset[str]
     configs: list[str]
 
 
@@ -62,20 +66,29 @@ def read(source: str, *, config: bool = False) -> Reading:
     """Read one file. config: its top-level names are settings. Raises SyntaxError."""
     reader = _Reader(config)
     reader.visit(ast.parse(source))
-    return Reading(sorted(dict.fromkeys(reader.found)), reader.app_line, reader.acks_late, reader.configs)
+    return Reading(sorted(dict.fromkeys(reader.found)), reader.app_line, frozenset(reader.said), reader.configs)
 
 
 def findings(source: str) -> list[Finding]:
     """What is otherwise in a program of one file, in the order of the lines. Raises SyntaxError."""
-    found, app_line, acks_late, _ = read(source)
-    return sorted([*found, Finding(app_line, DIFFERS, RUNS_AGAIN)]) if app_line and not acks_late else found
+    reading = read(source)
+    return with_defaults(reading, reading.said)
+
+
+def with_defaults(reading: Reading, said: Collection[str]) -> list[Finding]:
+    """A file's findings, and in the line that makes its app what is otherwise because nobody has said anything of it.
+
+    said: the settings that any file of the program gives.
+    """
+    unsaid = [text for name, text in BY_DEFAULT.items() if name not in said] if reading.app_line else []
+    return sorted([*reading.findings, *(Finding(reading.app_line, DIFFERS, text) for text in unsaid)])
 
 
 class _Reader(ast.NodeVisitor):
     def __init__(self, config: bool) -> None:
         self.found: list[Finding] = []
         self.app_line = 0
-        self.acks_late = False
+        self.said: set[str] = set()
         self.configs: list[str] = []
         self._config = config
         self._url = ""  # where the jobs live, as far as it was read
@@ -136,8 +149,8 @@ class _Reader(ast.NodeVisitor):
 
     def _setting(self, given: str, value: ast.expr) -> None:
         name, literal = name_of(given) or given, _literal(value)
-        if name == "task_acks_late" and literal is not False:
-            self.acks_late = True
+        if name in BY_DEFAULT and literal is not False:
+            self.said.add(name)
         if name not in RULES:
             self._say(value, REFUSED_HERE, f"{given}: Celery has no such setting")
         elif name == "broker_url" and isinstance(literal, str):
