@@ -192,6 +192,8 @@ def test_limits_and_terminate_end_what_runs_in_child_processes() -> None:
             limits.long.delay(),
         )
         assert soft.get(timeout=20) == "tidied"
+        with pytest.raises(TaskFailed, match="a child process cannot store jobs in memory"):
+            limits.sends.delay().get(timeout=20)
         with pytest.raises(TimeLimitExceeded):
             hard.get(timeout=20)
         until(lambda: len(limits.told) == 2, 20)
