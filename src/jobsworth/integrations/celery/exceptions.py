@@ -166,10 +166,6 @@ class InvalidTaskError(TaskError):
     """Never raised here."""
 
 
-class QueueNotFound(KeyError, TaskError):
-    """Never raised here."""
-
-
 class IncompleteStream(TaskError):
     """Never raised here."""
 
