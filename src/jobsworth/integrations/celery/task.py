@@ -178,9 +178,8 @@ class Task:
         max_retries: int | None = None,
         **options: Any,
     ) -> Retry:
-        """Have the task run again: raises Retry, or returns it with throw=False.
-
-        With no retries left it raises `exc`, or MaxRetriesExceededError if there is none.
+        """Have the task run again: raises Retry, or returns it with throw=False; with no retries left raises `exc`, or
+        MaxRetriesExceededError if there is none.
         """
         run = self.request
         if run.called_directly:
