@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobsworth.completion import Completions
 from jobsworth.context import CurrentJob
+from jobsworth.engines.memory import MemoryEngine
 from jobsworth.errors import Cancelled, Interrupted, JobsworthError, LeaseLost, TimedOut
 from jobsworth.job import Claim
 from jobsworth.locate import locate
@@ -161,7 +162,10 @@ def main() -> None:
     if not root.handlers:
         root.setLevel(int(sys.argv[4]))
     capture.begin()
-    child.serve(app.engine, app.tasks)
+    engine = app.engine
+    if isinstance(engine, MemoryEngine):
+        engine.apart = True
+    child.serve(engine, app.tasks)
 
 
 if __name__ == "__main__":

@@ -38,5 +38,10 @@ def hard():
 
 
 @app.task(time_limit=60)
+def sends():
+    errback.delay("nobody")
+
+
+@app.task(time_limit=60)
 def long():
     time.sleep(60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import threading
 from collections.abc import Iterator
@@ -191,6 +192,8 @@ def test_limits_and_terminate_end_what_runs_in_child_processes() -> None:
             limits.long.delay(),
         )
         assert soft.get(timeout=20) == "tidied"
+        with pytest.raises(TaskFailed, match="a child process cannot store jobs in memory"):
+            limits.sends.delay().get(timeout=20)
         with pytest.raises(TimeLimitExceeded):
             hard.get(timeout=20)
         until(lambda: len(limits.told) == 2, 20)
@@ -363,3 +366,30 @@ def test_progress_may_hold_what_results_may(plain: Celery) -> None:
     for refused in (lambda: GroupResult("id", []), lambda: ResultSet([]), lambda: result.then(print), result.collect):
         with pytest.raises(NotSupported):
             refused()
+
+
+def test_a_coroutine_is_run_as_a_function_is(plain: Celery) -> None:
+    told: list[str] = []
+
+    class Around(Task):
+        async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            told.append("call")
+            return await super().__call__(*args, **kwargs)
+
+    @plain.task(base=Around, bind=True, autoretry_for=(OSError,), retry_kwargs={"max_retries": 2, "countdown": 0})
+    async def awaits(self: Task, how: str, *, left: int = 0) -> list[Any]:
+        await asyncio.sleep(0)
+        run = self.request
+        if how == "auto" and run.retries < 2:
+            raise OSError("away")
+        if left:
+            raise self.retry(kwargs={"how": how, "left": left - 1}, countdown=0)
+        return [how, run.args, run.kwargs, run.retries, current_task.name == self.name]
+
+    with plain.jobs.worker():
+        changed, auto = awaits.delay("args", left=1), awaits.delay("auto")
+        assert changed.get(timeout=10) == ["args", ["args"], {"left": 0}, 1, True]
+        assert auto.get(timeout=10) == ["auto", ["auto"], {}, 2, True]
+    assert told == ["call"] * 5
+    with pytest.raises(NotSupported, match="async def"):
+        awaits.apply(("args",))

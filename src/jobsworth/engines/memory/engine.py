@@ -76,6 +76,7 @@ class MemoryEngine:
 
     def __init__(self, clock: Clock = system_clock) -> None:
         self._clock = clock
+        self.apart = False  # True in a worker's child process, where nobody would ever look at what is stored here
         self._lock = threading.Lock()
         self._bell = Bell()
         self._table = Table()
@@ -100,6 +101,11 @@ class MemoryEngine:
     # the life of a job
 
     async def enqueue(self, wishes: Sequence[Sequence[NewJob]]) -> list[list[Receipt] | QueueFull]:
+        if self.apart:
+            raise BadOption(
+                "a child process cannot store jobs in memory://: they live in the worker's process",
+                hint='sqlite:///jobs.db, or a handler without isolation="process"',
+            )
         with self._lock:
             now = self._clock()
             before = len(self._table.rows)

@@ -73,6 +73,7 @@ class Celery:
         del autofinalize  # tasks are there when they are declared
         self.main = main
         self.tasks = Registry(self)
+        self._elsewhere: dict[str, Elsewhere] = {}  # tasks that only other processes know, as they were sent to
         self.strict_typing = strict_typing
         self.router = Router(self)
         self.rates = Rates()
@@ -233,8 +234,10 @@ class Celery:
             warnings.warn("task_always_eager has no effect on send_task", AlwaysEagerIgnored, stacklevel=2)
         if args is not None and not isinstance(args, (list, tuple)):
             raise TypeError("task args must be a list or tuple")
-        task = self.tasks.get(name)
-        return send(task or Elsewhere(self, name), tuple(args or ()), dict(kwargs or {}), options, loosely=True)
+        task = self.tasks.get(name) or self._elsewhere.get(name)
+        if task is None:
+            task = self._elsewhere[name] = Elsewhere(self, name)
+        return send(task, tuple(args or ()), dict(kwargs or {}), options, loosely=True)
 
     def signature(self, *args: Any, **kwargs: Any) -> Signature:
         """A call as data, of a task's name or of a dict."""

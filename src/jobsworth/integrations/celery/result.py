@@ -36,6 +36,8 @@ class AsyncResult(ResultBase):
     An id that is not known is PENDING, as in Celery; waiting for one raises ResultNotFound (E301) instead of hanging.
     """
 
+    TimeoutError = exceptions.TimeoutError
+
     def __init__(
         self,
         id: Any,  # noqa: A002 (Celery's name)

@@ -103,14 +103,15 @@ class Task:
         return self.apply_async(args, kwargs)
 
     def apply_async(
-        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> AsyncResult:
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, task_id: str | None = None,
+        producer: Any = None, link: Any = None, link_error: Any = None, shadow: str | None = None, **options: Any,
+    ) -> AsyncResult:  # fmt: skip
         """Store a job; see docs/celery.md for the options. Raises ValueRefused (a TypeError for wrong arguments)."""
         if args is not None and not isinstance(args, (list, tuple)):
             raise TypeError("task args must be a list or tuple")
         given, named = tuple(args or ()), dict(kwargs or {})
-        if (shadow := self.shadow_name(given, named, options)) and not options.get("shadow"):
-            options["shadow"] = shadow
+        shadow = shadow or self.shadow_name(given, named, options)
+        options |= {"task_id": task_id, "producer": producer, "link": link, "link_error": link_error, "shadow": shadow}
         if not self.app.conf.task_always_eager:
             strict = self.app.strict_typing if self.typing is None else self.typing
             return send(self, given, named, options, loosely=not strict)
@@ -178,9 +179,8 @@ class Task:
         max_retries: int | None = None,
         **options: Any,
     ) -> Retry:
-        """Have the task run again: raises Retry, or returns it with throw=False.
-
-        With no retries left it raises `exc`, or MaxRetriesExceededError if there is none.
+        """Have the task run again: raises Retry, or returns it with throw=False; with no retries left raises `exc`, or
+        MaxRetriesExceededError if there is none.
         """
         run = self.request
         if run.called_directly:
