@@ -433,6 +433,50 @@ MUTANTS = (
         "        told = gather(list(self._shop.runs.values()), silent_too=True)\n", "        told: Told = []\n",
         "tests/fire/test_kills.py -k blocks_the_loop",
     ),
+    # the testing kit
+    Mutant(
+        "kit: what was enqueued too often is not told", "testing/kit.py",
+        "else found != count", "else found < count", "tests/test_testing_kit.py",
+    ),
+    Mutant(
+        "kit: nothing is ever refuted", "testing/kit.py",
+        "        if self._matching(wanted):\n", "        if False:\n", "tests/test_testing_kit.py",
+    ),
+    Mutant(
+        "kit: every delay is as wanted", "testing/wanted.py",
+        "if abs(there - wanted) <= (0.001 if wanted < 1 else 0.5):", "if True:", "tests/test_testing_kit.py",
+    ),
+    Mutant(
+        "kit: the clock stops nowhere on its way", "testing/clock.py",
+        "        while (stop := min(self._stops(), default=target)) < target:\n            self._move(stop)\n", "",
+        "tests/test_testing_kit.py",
+    ),
+    Mutant(
+        "kit: of several apps it takes one", "testing/which.py",
+        "        if apps:\n            raise", "        if False:\n            raise", "tests/test_testing_kit.py",
+    ),
+    Mutant(
+        "kit: a handler's jobs run while it is killed", "testing/fragile.py",
+        "        if life.alone:\n", "        if False:\n", "tests/test_testing_crash.py -k keys_hold",
+    ),
+    Mutant(
+        "kit: what a rollback undoes counts as done", "testing/crash.py",
+        "inside = happened is not None and", "inside = False and", "tests/test_testing_crash.py -k transaction",
+    ),
+    Mutant(
+        "kit: apps made during a test keep their own store", "integrations/celery/contrib/testing/app.py",
+        "            self._stack.enter_context(current.looking_on(self._take_in))\n", "",
+        "tests/test_testing_celery.py -k declared_later",
+    ),
+    Mutant(
+        "kit: Celery's time limits lead out of the test's process", "integrations/celery/contrib/testing/app.py",
+        "    app.conf.worker_pool = POOL\n", "", "tests/test_testing_celery.py -k limits",
+    ),
+    Mutant(
+        "kit: nobody hears of tasks that were declared since", "integrations/celery/contrib/testing/worker.py",
+        "        self._serve([(job.task, job.queue) for job in jobs])\n", "        pass\n",
+        "tests/test_testing_celery.py -k declared_later",
+    ),
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -17,6 +18,8 @@ from jobsworth.testing import HandClock, crash
 
 jobs = Jobsworth("sqlite:////nowhere/at/all.db")
 charged: set[str] = set()
+followed = threading.Event()
+in_between: list[bool] = []  # whether what a handler had enqueued ran before it had ended
 
 
 class Gateway:
@@ -60,7 +63,8 @@ async def careless_coroutine(amount: int) -> None:
 
 
 @jobs.task
-def follow(amount: int) -> None: ...
+def follow(amount: int) -> None:
+    followed.set()
 
 
 @jobs.task(retry=Retry(max_attempts=1))
@@ -91,7 +95,9 @@ def reports(job: CurrentJob) -> None:
 
 @jobs.task
 def keyed(amount: int) -> None:
+    followed.clear()
     follow.options(key=f"follow-{amount}").enqueue(amount)
+    in_between.append(followed.wait(0.05))
 
 
 class Bank:
@@ -105,7 +111,7 @@ class Bank:
 bank = Bank()
 
 
-@jobs.task
+@jobs.task(max_attempts=1)
 def pays(job: CurrentJob, amount: int) -> None:
     with job.transaction() as connection:
         bank.debit(connection, amount)
@@ -168,6 +174,16 @@ def test_a_job_that_does_not_end_as_it_should_is_told() -> None:
     assert report.unfinished == {DONE: "failed"}
     with pytest.raises(AssertionError, match="ended as failed"):
         report.assert_once()
+
+
+def test_a_handler_that_fails_by_itself_is_not_taken_for_a_safe_one() -> None:
+    charged.add("a")
+    report = crash(jobs, only_once, "a")
+    assert report.undisturbed.startswith("ended as failed: AssertionError")
+    with pytest.raises(AssertionError, match="killed by nobody, and ended as failed"):
+        report.assert_once()
+    with pytest.raises(AssertionError, match=r"ended as failed: .*NoTransaction: E113: <jobsworth\.engines\.memory"):
+        crash(jobs, pays, 5).assert_once()  # in memory, where there is none
 
 
 def test_a_place_that_comes_again_is_told_apart() -> None:
@@ -233,7 +249,11 @@ def test_each_report_of_progress_is_a_place() -> None:
 
 
 def test_what_a_handler_enqueues_waits_for_its_end_so_that_keys_hold() -> None:
+    in_between.clear()
     crash(jobs, keyed, 5).assert_once()
+    assert len(in_between) > 5
+    assert not any(in_between)
+    assert followed.is_set()
 
 
 def test_an_engine_that_is_not_empty_is_refused(tmp_path: Path) -> None:

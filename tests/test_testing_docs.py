@@ -36,6 +36,7 @@ def written(folder: Path) -> int:
     )
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("plugins", "coroutines", "server"),
     [
@@ -58,7 +59,7 @@ def test_the_guide_runs(
     if server:
         environment["TEST_DATABASE_URL"] = request.getfixturevalue("postgres").new_database()
     command = [sys.executable, "-m", "pytest", "-q", *options]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=220)
     said = f"{tests} passed" if server else f"{tests - 1} passed, 1 skipped"
     assert said in done.stdout, done.stdout + done.stderr
     assert not (tmp_path / "jobsworth.db").exists(), "the app's own store was used"

@@ -25,11 +25,12 @@ from jobsworth.context import CurrentJob, running_job
 from jobsworth.engine import Engine
 from jobsworth.engines.memory import MemoryEngine
 from jobsworth.errors import BadOption
-from jobsworth.job import Job, NewJob
+from jobsworth.job import Job, NewJob, State
+from jobsworth.snapshot import error_line
 from jobsworth.task import Task
 
 from .clock import HandClock
-from .fragile import Fragile, Watched
+from .fragile import Watched, fragile
 from .hands import LEASE, DrainKit
 from .kit import Declared, task_of
 
@@ -58,6 +59,7 @@ class Report:
 
     task: str
     crashes: tuple[Crash, ...]
+    undisturbed: str = ""  # how it ended though nobody killed it, if that was not well
 
     @property
     def twice(self) -> dict[str, tuple[str, ...]]:
@@ -77,8 +79,11 @@ class Report:
         return "\n".join(lines)
 
     def assert_once(self) -> None:
-        """Fail if anything happened twice, or a job ended otherwise than it should, and say where."""
+        """Fail if anything happened twice, or a job ended otherwise than it should, and say where; also if it does not
+        complete when nobody kills it, for then nothing is known."""
         __tracebackhide__ = True
+        if self.undisturbed:
+            raise AssertionError(f"{self.task} was killed by nobody, and {self.undisturbed}")
         if self.twice or self.unfinished:
             raise AssertionError(str(self))
 
@@ -143,7 +148,7 @@ class _Bench:
             run = self._run(number)
             twice = tuple(_more_often(run.happened, calm.happened))
             crashes.append(Crash(where, twice, "" if run.state == calm.state else run.state))
-        return Report(self._task.name, tuple(crashes))
+        return Report(self._task.name, tuple(crashes), calm.trouble)
 
     def _run(self, killed_at: int | None) -> _Life:
         """A job from its beginning to its end, killed at one place, or nowhere."""
@@ -151,8 +156,7 @@ class _Bench:
         clock = HandClock()
         engine = self._engine(clock)
         life = _Life(killed_at, self._task.name)
-        fragile = Fragile(engine, life)
-        kit = _CrashKit(self._app, cast(Engine, fragile), clock, life)
+        kit = _CrashKit(self._app, cast(Engine, fragile(engine, life)), clock, life)
         with kit.staying(), ExitStack() as stack:
             stack.enter_context(_reporting(life))
             for effect in self._effects:
@@ -188,6 +192,7 @@ class _Life:
     places: list[str] = field(default_factory=list)
     happened: Counter[tuple[str, str]] = field(default_factory=Counter)
     state: str = ""
+    trouble: str = ""
     dead: bool = False
     alone: bool = True
     _held: tuple[object, Counter[tuple[str, str]]] | None = None  # a transaction's connection, and what it was given
@@ -230,12 +235,15 @@ class _Life:
             (happened if happened is not None and inside else self.happened)[name, ", ".join(shown)] += 1
 
     @contextmanager
-    def within(self, connection: object) -> Iterator[None]:
+    def within(self) -> Iterator[Callable[[object], None]]:
         """What is given the connection meanwhile has happened if the block ends well."""
         happened: Counter[tuple[str, str]] = Counter()
-        self._held = connection, happened
+
+        def hold(connection: object) -> None:
+            self._held = connection, happened
+
         try:
-            yield
+            yield hold
         finally:
             self._held = None
         self.happened += happened
@@ -244,6 +252,8 @@ class _Life:
         for job in jobs:
             if job.id == self.job_id:
                 self.state = job.state.value
+                if job.state is not State.COMPLETED:
+                    self.trouble = f"ended as {job.state.value}: {error_line(job.failure)}"
             else:
                 self.happened[f"{job.task}.enqueue", job.args.decode(errors="replace")] += 1
 

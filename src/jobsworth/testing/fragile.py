@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
 from jobsworth.bridge import Bridge
-from jobsworth.engine import Engine, Heard, Pulse, Turn, Want, WorkerCard
+from jobsworth.engine import Engine, Heard, Pulse, Script, Transactional, Turn, Want, WorkerCard
+from jobsworth.errors import QueueFull
 from jobsworth.job import Claim, JobId, Lease, NewJob, Receipt, WorkerId
 from jobsworth.lifecycle import Settlement
 
@@ -35,8 +36,8 @@ class Life(Protocol):
         """The same where an exception ends it."""
         ...
 
-    def within(self, connection: object) -> AbstractContextManager[None]:
-        """What is given the connection within the block has happened if the block ends well, and else has not."""
+    def within(self) -> AbstractContextManager[Callable[[object], None]]:
+        """What is given the connection that is named within the block has happened if the block ends well, else not."""
         ...
 
 
@@ -47,31 +48,11 @@ class Fragile:
         self._engine = engine
         self._life = life
 
+    def __repr__(self) -> str:
+        return repr(self._engine)
+
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._engine, name)
-        if name == "completing":
-            return lambda ending: self._completing(found(ending))
-        if name == "acompleting":
-            return lambda ending: self._acompleting(found(ending))
-        return found
-
-    @contextmanager
-    def _completing(self, block: AbstractContextManager[Any]) -> Iterator[Any]:
-        """`with job.transaction()`: what is in it is undone by a death, until it is committed."""
-        self._life.reach_or_die(BEFORE)
-        with block as connection, self._life.within(connection):
-            yield connection
-            self._life.reach_or_die(INSIDE)
-        self._life.reach_or_die(AFTER)
-
-    @asynccontextmanager
-    async def _acompleting(self, block: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
-        self._life.reach_or_die(BEFORE)
-        async with block as connection:
-            with self._life.within(connection):
-                yield connection
-                self._life.reach_or_die(INSIDE)
-        self._life.reach_or_die(AFTER)
+        return getattr(self._engine, name)
 
     async def turn(self, worker: WorkerId, settle: Sequence[Settlement], want: Sequence[Want], *, lease: float) -> Turn:
         life = self._life
@@ -99,6 +80,44 @@ class Fragile:
     async def sign_off(self, worker: WorkerId) -> None:
         if not self._life.dead:
             await self._engine.sign_off(worker)
+
+
+class FragileTransactional(Fragile):
+    """The same of an engine that lends its transactions. It has the methods itself: that is how engines are told."""
+
+    def __init__(self, engine: Engine, life: Life, lender: Transactional) -> None:
+        super().__init__(engine, life)
+        self._lender = lender
+        self.driver = lender.driver
+
+    async def enlist(self, jobs: Sequence[NewJob]) -> Script[list[Receipt] | QueueFull]:
+        return await self._lender.enlist(jobs)
+
+    @contextmanager
+    def completing(self, ending: Callable[[], Settlement]) -> Iterator[Any]:
+        """What is in the block is undone by a death, until it is committed."""
+        self._life.reach_or_die(BEFORE)
+        with self._life.within() as hold, self._lender.completing(ending) as connection:
+            hold(connection)
+            yield connection
+            self._life.reach_or_die(INSIDE)
+        self._life.reach_or_die(AFTER)
+
+    @asynccontextmanager
+    async def acompleting(self, ending: Callable[[], Settlement]) -> AsyncIterator[Any]:
+        """The same for a coroutine."""
+        self._life.reach_or_die(BEFORE)
+        with self._life.within() as hold:
+            async with self._lender.acompleting(ending) as connection:
+                hold(connection)
+                yield connection
+                self._life.reach_or_die(INSIDE)
+        self._life.reach_or_die(AFTER)
+
+
+def fragile(engine: Engine, life: Life) -> Fragile:
+    """That engine, to be broken off."""
+    return FragileTransactional(engine, life, engine) if isinstance(engine, Transactional) else Fragile(engine, life)
 
 
 class Watched(Bridge):
