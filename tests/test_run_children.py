@@ -91,6 +91,7 @@ def test_a_child_finds_the_app_where_its_worker_found_it(child_app: Any) -> None
 
 def test_a_child_that_does_not_stop_at_its_timeout_is_killed(child_app: Any, tmp_path: Path) -> None:
     with child_app.jobs.worker(lease=5):
+        child_app.whoami.enqueue().result(20)  # now there is a child: its start takes no part of the time
         handle = child_app.stuck.enqueue(str(tmp_path / "pid"))
         job = handle.wait(20)
         assert [attempt.outcome for attempt in job.attempts] == ["timed_out"]

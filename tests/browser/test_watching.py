@@ -12,7 +12,9 @@ from stage import NewVisitor, Visitor
 
 from waiting import until
 
-SERVER_DIED = ("ERR_CONNECTION_", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_EMPTY_RESPONSE")
+SERVER_DIED = (
+    "ERR_CONNECTION_", "ERR_EMPTY_RESPONSE", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONTENT_LENGTH_MISMATCH",
+)  # fmt: skip
 # Keeps in `seen` what a watch tells, and that it is over.
 WATCH = """([id, token]) => { window.seen = []; import("/background/static/jobsworth.js").then(async ({ watch }) => {
     window.job = watch(id, { token });
