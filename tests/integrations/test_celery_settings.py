@@ -214,6 +214,21 @@ def test_a_program_is_read_line_by_line() -> None:
     }  # fmt: skip
 
 
+def test_a_warning_names_the_line_of_the_program_that_it_is_about() -> None:
+    with pytest.warns(DiffersFromCelery) as warned:  # noqa: PT031 (it is about who of them all is blamed)
+        app = Celery("lines", broker="memory://", worker_prefetch_multiplier=7)
+        app.conf.update(worker_prefetch_multiplier=8)
+        task = app.task(name="lines.task", send_events=True)(lambda: 1)
+        task.apply_async(routing_key="video")
+        app.send_task("lines.task", routing_key="video")
+    source = Path(__file__).read_text().splitlines()
+    assert {each.filename for each in warned} == {__file__}
+    blamed = [source[each.lineno - 1].strip() for each in warned]
+    assert [line.partition("(")[0] for line in blamed] == [
+        "app = Celery", "app.conf.update", "task = app.task", "task.apply_async", "app.send_task",
+    ]  # fmt: skip
+
+
 def test_of_a_program_that_says_how_it_is_delivered_only_where_its_tasks_run_is_told() -> None:
     source = (Path(__file__).parent / "celery_program.py").read_text()
     assert [(each.line, each.text) for each in findings(source)] == [(11, BY_DEFAULT["worker_pool"])]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from types import TracebackType
@@ -18,7 +17,7 @@ from .canvas import Signature, signature
 from .conf import Settings
 from .control import Control
 from .declaring import heed, make
-from .exceptions import AlwaysEagerIgnored, DiffersFromCelery, DuplicateTaskNameWarning, NotRegistered, NotSupported
+from .exceptions import AlwaysEagerIgnored, DuplicateTaskNameWarning, NotRegistered, NotSupported, differs
 from .house import CeleryJobs, Handled, arguments_of
 from .naming import task_name
 from .place import engine_url, heed_backend
@@ -131,14 +130,14 @@ class Celery:
     ) -> Task:  # fmt: skip
         del shared, lazy  # the order of declarations makes no difference here
         if pydantic:
-            warnings.warn("pydantic=True: models are given back as models, too", DiffersFromCelery, stacklevel=3)
+            differs("pydantic=True: models are given back as models, too")
             options["pydantic"] = True
         name = name or self.gen_task_name(fn.__name__, fn.__module__)
         known = self.tasks.get(name)
         first = getattr(known, "__wrapped__", None)
         if known is not None and _same(first, fn):
             if first is not fn:  # a module that is imported anew
-                warnings.warn(f"{name} is declared twice: the first one stays", DuplicateTaskNameWarning, stacklevel=3)
+                differs(f"{name} is declared twice: the first one stays", DuplicateTaskNameWarning)
             return known
         return self.register_task(make(self, fn, base or self.Task, bind, name, options))
 
@@ -157,7 +156,7 @@ class Celery:
         handled = self.jobs.declare(made)
         self.tasks[made.name] = made
         if made.soft_limit and handled.isolation != "process":
-            warnings.warn(NO_SOFT_LIMIT.format(made.name), DiffersFromCelery, stacklevel=4)
+            differs(NO_SOFT_LIMIT.format(made.name))
         return made
 
     def handled(self, task: Task) -> Handled:
@@ -231,7 +230,7 @@ class Celery:
     ) -> AsyncResult:
         """Store a job of the task of that name, which need not be declared in this process."""
         if self.conf.task_always_eager:
-            warnings.warn("task_always_eager has no effect on send_task", AlwaysEagerIgnored, stacklevel=2)
+            differs("task_always_eager has no effect on send_task", AlwaysEagerIgnored)
         if args is not None and not isinstance(args, (list, tuple)):
             raise TypeError("task args must be a list or tuple")
         task = self.tasks.get(name) or self._elsewhere.get(name)

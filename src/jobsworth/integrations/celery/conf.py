@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from jobsworth.errors import BadOption
 from jobsworth.suggest import did_you_mean
 
-from .exceptions import DiffersFromCelery, NotSupported
+from .exceptions import NotSupported, differs
 from .settings import RULES, name_of, verdict
 
 _OURS = ("_values", "_changed")
@@ -92,9 +91,7 @@ class Settings(MutableMapping[str, Any]):
             if broken is not None and broken.kind == "refused":
                 raise NotSupported(f"{name}={_shown(name, value)} is not supported", hint=broken.text)
             if broken is not None:
-                warnings.warn(
-                    f"{name}={_shown(name, value)} has no effect: {broken.text}", DiffersFromCelery, stacklevel=4
-                )
+                differs(f"{name}={_shown(name, value)} has no effect: {broken.text}")
             taken[name] = value
         before = dict(self._values)
         self._values.update(taken)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from .exceptions import DiffersFromCelery, NotSupported
+from .exceptions import NotSupported, differs
 from .inspecting import Answer, Inspect, Refusing
 from .result import revoke
 
@@ -49,7 +48,7 @@ class Control(Refusing):
         del timeout
         _refuse(**more)
         if destination is not None:
-            warnings.warn(f"destination has no effect: {_ANYWHERE}", DiffersFromCelery, stacklevel=2)
+            differs(f"destination has no effect: {_ANYWHERE}")
         ids = [task_id] if isinstance(task_id, str) else [str(each) for each in task_id]
         revoke(self.app, ids, terminate=terminate, signal=signal)
         said = {"ok": f"tasks {set(ids)} flagged as revoked"}

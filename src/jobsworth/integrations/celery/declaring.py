@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .exceptions import DiffersFromCelery, NotSupported
+from .exceptions import NotSupported, differs
 from .settings import RULES, verdict
 from .task import AS_SETTING, Task
 
@@ -22,12 +21,10 @@ def heed(task: Task) -> None:
         if broken is not None and broken.kind == "refused":
             raise NotSupported(f"task {task.name}: {option}={value!r} is not supported", hint=broken.text)
         if broken is not None and value != RULES[setting].default:
-            warnings.warn(
-                f"{task.name}: {option}={value!r} has no effect: {broken.text}", DiffersFromCelery, stacklevel=5
-            )
+            differs(f"{task.name}: {option}={value!r} has no effect: {broken.text}")
     for name in ("Request", "Strategy"):
         if hasattr(task, name):
-            warnings.warn(f"{task.name}: nobody heeds {name}", DiffersFromCelery, stacklevel=5)
+            differs(f"{task.name}: nobody heeds {name}")
 
 
 def make(
@@ -36,7 +33,7 @@ def make(
     """A task of a function: an instance of a class of its own, with the options as attributes."""
     for option, value in options.items():
         if option not in AS_SETTING and not hasattr(base, option):
-            warnings.warn(f"task {name}: nobody heeds {option}={value!r}", DiffersFromCelery, stacklevel=4)
+            differs(f"task {name}: nobody heeds {option}={value!r}")
     attributes = {
         **options, "name": name, "app": app, "run": fn if bind else staticmethod(fn), "__doc__": fn.__doc__,
         "__module__": fn.__module__, "__wrapped__": staticmethod(fn), "__qualname__": fn.__qualname__,

@@ -6,6 +6,8 @@ Those at the end are never raised here; programs name them in their `except` lin
 from __future__ import annotations
 
 import builtins
+import inspect
+import warnings
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +17,19 @@ if TYPE_CHECKING:
     from .canvas import Signature
 
 OperationalError = EngineUnavailable  # what Celery raises where the broker cannot be reached
+_BETWEEN = ("jobsworth", "contextlib", "_collections_abc")  # `with` blocks and MutableMapping.update are calls, too
 
 
 class DiffersFromCelery(UserWarning):
     """A setting, option or call that has another effect here than in Celery; the text says which."""
+
+
+def differs(text: str, category: type[Warning] = DiffersFromCelery) -> None:
+    """Warn of it at the line of the program that asked for it, however many calls of ours are in between."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)
 
 
 class NotSupported(BadOption, NotImplementedError):

@@ -6,7 +6,6 @@ import inspect
 import os
 import types
 import typing
-import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from jobsworth.worker.spec import spec_of
 
 from . import run, signals
 from .calls import CallSignature, as_called, from_elsewhere
-from .exceptions import DiffersFromCelery, MaxRetriesExceededError
+from .exceptions import MaxRetriesExceededError, differs
 from .failures import exception_of
 from .hearing import Hearing
 from .request import kept_in
@@ -78,7 +77,7 @@ class CeleryJobs(Jobsworth):
                 task.isolation = _isolation(task.celery)
                 before, task.was_without_soft_limit = task.was_without_soft_limit, task.without_soft_limit
                 if task.without_soft_limit and not before:
-                    warnings.warn(NO_SOFT_LIMIT.format(task.name), DiffersFromCelery, stacklevel=6)
+                    differs(NO_SOFT_LIMIT.format(task.name))
         for queue in self.queues.values():
             if isinstance(queue, CeleryQueue):
                 queue.heed()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from jobsworth.engines import redacted
 from jobsworth.home import DEFAULT_URL
 
-from .exceptions import DiffersFromCelery, NotSupported
+from .exceptions import NotSupported, differs
 from .settings import BROKER, RESULTS
 
 _AS_ENGINE = {
@@ -64,7 +63,7 @@ def _for_redis(rest: str, given: str) -> str:
                 hint="certificates are always verified, against those that Python knows (SSL_CERT_FILE)",
             )
         if name in _DROPPED:
-            warnings.warn(f"{name} in broker_url has no effect: {BROKER}", DiffersFromCelery, stacklevel=5)
+            differs(f"{name} in broker_url has no effect: {BROKER}")
             continue
         kept.append((name, value))
     return before + mark + urlencode(kept) if kept else before
@@ -83,7 +82,7 @@ def heed_backend(url: str, backend: str | None) -> None:
     if not given:
         return
     if elsewhere(url, given):
-        warnings.warn(f"result_backend={redacted(given)!r} has no effect: {RESULTS}", DiffersFromCelery, stacklevel=5)
+        differs(f"result_backend={redacted(given)!r} has no effect: {RESULTS}")
 
 
 def elsewhere(url: str, backend: str) -> bool:

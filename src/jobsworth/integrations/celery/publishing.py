@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import signals
-from .exceptions import DiffersFromCelery
+from .exceptions import differs
 
 if TYPE_CHECKING:
     from .task import Task
@@ -44,10 +43,10 @@ class Publishing:
         )  # fmt: skip
         changed = [name for name, value in self._own.items() if self._headers.get(name) != value]
         if changed:
-            warnings.warn(
+            differs(
                 f"before_task_publish: a receiver has changed {', '.join(changed)}, which has no effect: only headers "
-                "of its own travel", DiffersFromCelery, stacklevel=2,
-            )  # fmt: skip
+                "of its own travel"
+            )
         return {name: value for name, value in self._headers.items() if name not in self._own} or None
 
     def after(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from jobsworth.task import options_from
 
 from . import request, signals
 from .canvas import stored
-from .exceptions import DiffersFromCelery, NotSupported
+from .exceptions import NotSupported, differs
 from .naming import CHILD_OF, new_task_id
 from .publishing import Publishing
 from .result import AsyncResult
@@ -75,10 +74,7 @@ def send(
     # A run that is repeated sends its callbacks again, with the same ids: they are there.
     ours = quietly or (parent is not None and handle.id.startswith(f"{parent.id}."))
     if not handle.created and not ours:
-        warnings.warn(
-            f"there is a job {handle.id} already: nothing was stored. In Celery it would run a second time",
-            DiffersFromCelery, stacklevel=4,
-        )  # fmt: skip
+        differs(f"there is a job {handle.id} already: nothing was stored. In Celery it would run a second time")
     elif publishing is not None:
         publishing.after()
     result = AsyncResult(handle.id, task_name=task.name, app=app)
@@ -108,7 +104,7 @@ def _refuse(given: Mapping[str, Any]) -> None:
         if name == "serializer" and value != "json":
             raise NotSupported(f"serializer={value!r} is not supported", hint=JSON)
         if name in IDLE:
-            warnings.warn(f"{name}={value!r} has no effect: {IDLE[name]}", DiffersFromCelery, stacklevel=6)
+            differs(f"{name}={value!r} has no effect: {IDLE[name]}")
         elif name not in _HEEDED:
             raise BadOption(f"apply_async has no option {name!r}", hint=did_you_mean(name, (*_HEEDED, *IDLE)))
 
@@ -195,9 +191,9 @@ def _warn_of_limits(task: Task, given: Mapping[str, Any]) -> None:
         return  # who knows where it runs
     isolation = task.app.handled(task).isolation
     if given.get("soft_time_limit") and isolation != "process":
-        warnings.warn(NO_SOFT_LIMIT.format(task.name), DiffersFromCelery, stacklevel=5)
+        differs(NO_SOFT_LIMIT.format(task.name))
     if given.get("time_limit") and isolation == "thread":
-        warnings.warn(NO_HARD_LIMIT.format(task.name), DiffersFromCelery, stacklevel=5)
+        differs(NO_HARD_LIMIT.format(task.name))
 
 
 def _later(when: Any, zone: tzinfo) -> str:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import inspect
 import logging
-import warnings
 import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from .exceptions import DiffersFromCelery
+from .exceptions import differs
 
 _log = logging.getLogger("jobsworth.integrations.celery")
 Receiver = Callable[..., Any]
@@ -34,9 +33,7 @@ class Signal:
 
         def connect(receiver: Receiver) -> Receiver:
             if self._instead is not None:
-                warnings.warn(
-                    f"the signal {self.name} is never sent here: {self._instead}", DiffersFromCelery, stacklevel=3
-                )
+                differs(f"the signal {self.name} is never sent here: {self._instead}")
             self._receivers[_key(receiver, sender, dispatch_uid)] = (sender, _held(receiver, weak))
             return receiver
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, overload
@@ -14,15 +13,7 @@ from jobsworth.errors import Ending
 
 from . import current, eager, request
 from .canvas import Signature
-from .exceptions import (
-    DiffersFromCelery,
-    Ignore,
-    MaxRetriesExceededError,
-    NotSupported,
-    OperationalError,
-    Reject,
-    Retry,
-)
+from .exceptions import Ignore, MaxRetriesExceededError, NotSupported, OperationalError, Reject, Retry, differs
 from .schedule import backoff
 from .sending import send
 from .settings import CANVAS, EVENTS
@@ -232,7 +223,7 @@ class Task:
 
     def send_event(self, type_: str, *_args: Any, **_kwargs: Any) -> None:
         """Nobody hears it: there are no event messages."""
-        warnings.warn(f"send_event({type_!r}) has no effect: {EVENTS}", DiffersFromCelery, stacklevel=2)
+        differs(f"send_event({type_!r}) has no effect: {EVENTS}")
 
     # For tests: a request of one's own.
     def push_request(self, *args: Any, **kwargs: Any) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 
 from jobsworth.engine import Engine, Where
 from jobsworth.integrations.celery.app import Celery
-from jobsworth.integrations.celery.exceptions import DiffersFromCelery, NotSupported
+from jobsworth.integrations.celery.exceptions import NotSupported, differs
 from jobsworth.integrations.celery.house import CeleryQueue
 from jobsworth.job import HELD, LIVE, Job, NewJob, State
 from jobsworth.naming import new_id
@@ -58,7 +57,7 @@ def start_worker(
     if logfile is not None:
         raise NotSupported("logfile= is not supported", hint="caplog, or a handler of your own")
     for name, value in others.items():
-        warnings.warn(f"start_worker({name}={value!r}) has no effect here", DiffersFromCelery, stacklevel=3)
+        differs(f"start_worker({name}={value!r}) has no effect here")
     names = [name.strip() for name in queues.split(",")] if isinstance(queues, str) else queues
     worker = TestWorker(app, concurrency, names, hostname or f"gen.{new_id()[-8:]}", shutdown_timeout)
     app.set_current()
