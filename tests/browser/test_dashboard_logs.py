@@ -28,13 +28,14 @@ def slow_floor(stage: Stage, tmp_path: Path) -> Iterator[Floor]:
     undertaker.dismiss()
 
 
+@pytest.mark.alone  # how soon a line comes is a promise
 def test_lines_come_while_it_runs_and_stay_when_it_has_ended(floor: Floor, operator: Operator) -> None:
     job = floor.steps("log INFO Reading rows.csv", "progress 10 Reading")
     page = operator.visit(f"#/jobs/{job.id}")
     box = page.get_by_role("log", name="Log")
     expect(box).to_contain_text("Reading rows.csv")
     floor.tell(job, "log WARNING row 12 is empty")
-    expect(box).to_contain_text("row 12 is empty")
+    expect(box).to_contain_text("row 12 is empty", timeout=4_000)
     expect(box.locator("[data-level=WARNING]")).to_contain_text("row 12 is empty")
     floor.tell(job, "log ERROR the end", "end")
     expect(page.locator("h1 + .badge")).to_contain_text("completed")
