@@ -141,9 +141,12 @@ def _numbers(job: Job, starts: list[Event], history: History) -> Iterable[str]:
         yield f"attempt {starts[-1].attempt} ran, the store knows {job.attempt}"
     if any(event.attempt < 1 for event in starts):
         yield "an attempt without a number"
-    undisturbed = [event for event in starts if event.pid not in history.disturbed]
-    if job.crashes and len(undisturbed) == len(starts) and len(starts) >= job.attempt:
-        yield "charged with a crash that did not happen"
+    # A worker that is killed between its claim and its start loses a run that nobody saw; a run that was seen, and was
+    # lost, must have been in a process that was killed or stopped.
+    for lost in {each.number for each in job.attempts if each.outcome == "lost"}:
+        healthy = sum(event.attempt == lost and event.pid not in history.disturbed for event in starts)
+        if healthy > sum(each.number == lost and each.outcome != "lost" for each in job.attempts):
+            yield "charged with a crash that did not happen"
 
 
 def _one_live_job_per_key(history: History) -> Iterator[str]:

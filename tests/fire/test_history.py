@@ -95,6 +95,27 @@ def right() -> History:
     )
 
 
+def never_begun() -> History:
+    """The same, but b's first worker was killed before it began, and the second run snoozed: its number came again."""
+    history = right()
+    snoozed, succeeded = Attempt(2, "w2", 13.5, 14.0, "snoozed"), Attempt(2, "w2", 14.2, 14.5, "succeeded")
+    changed(history, 1, attempts=(history.jobs[1].attempts[0], snoozed, succeeded), started_at=14.2)
+    history.events[:] = [event for event in history.events if (event.id, event.fence) != ("b", 7)]
+    history.events += [
+        Event("start", "b", 10, 2, 100, 4.6, "q", args={"n": 2}),
+        Event("end", "b", 10, 2, 100, 4.7, "q", value=4),
+    ]
+    at = next(n for n, call in enumerate(history.calls) if call.endings and call.endings[0].lease == Lease("b", 9))
+    told(history, at, endings=[ending("b", 9, State.SCHEDULED, "snoozed", delay=0.1)])
+    history.calls[at + 1 : at + 1] = [
+        Call(verb="turn", pid=100, worker="w2", lease=1.0, began=4.4, ended=4.5, want=[Want("q", 1, ("t",))],
+             claims=[claim("b", 10, 2)]),
+        Call(verb="turn", pid=100, worker="w2", lease=1.0, began=4.8, ended=4.9,
+             endings=[ending("b", 10, State.COMPLETED, "succeeded", result=b"4")]),
+    ]  # fmt: skip
+    return history
+
+
 def changed(history: History, which: int, **fields: object) -> None:
     history.jobs[which] = msgspec.structs.replace(history.jobs[which], **fields)
 
@@ -175,7 +196,8 @@ MUTANTS: dict[str, tuple[Mutant, str]] = {
     "an attempt is not counted": (lambda h: changed(h, 1, attempt=1), "the store knows 1"),
     "the counter and the history differ": (lambda h: changed(h, 1, attempt=3), "it counts 3 attempts, its history 2"),
     "arguments change": (lambda h: moved(h, 0, args={"n": 8}), "ran with"),
-    "a crash is made up": (lambda h: changed(h, 0, crashes=1), "did not happen"),
+    "a crash is made up": (lambda h: h.disturbed.clear(), "did not happen"),
+    "a crash is counted for nothing": (lambda h: changed(h, 0, crashes=1), "charged with 1 crashes, its history has 0"),
     "a crash is not charged": (lambda h: changed(h, 1, crashes=0), "charged with 0 crashes, its history has 1"),
     "an error is not charged": (lambda h: first_of_b(h, outcome="failed"), "charged with 0 errors, its history has 1"),
     "an attempt's number is left out": (lambda h: first_of_b(h, number=2), "attempt 2 is in its history where 1"),
@@ -261,6 +283,10 @@ MUTANTS: dict[str, tuple[Mutant, str]] = {
 
 def test_a_right_history_passes() -> None:
     assert violations(right()) == []
+
+
+def test_a_crash_before_a_run_has_begun_is_no_wrong_one() -> None:
+    assert violations(never_begun()) == []
 
 
 @pytest.mark.parametrize("name", MUTANTS)
