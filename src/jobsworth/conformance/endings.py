@@ -185,6 +185,15 @@ class Endings(Hall):
         assert door.turn([ending]).refused == [claim.lease.job_id]
         assert door.find(ids=("letter",)) == []
 
+    @pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+    def test_what_is_sent_on_finds_the_keys_free_of_all_that_end_with_it(self, door: Door, first: bool) -> None:
+        sender, holder = door.take(id="sender"), door.take(id="holder", key="k")
+        letter = new_job(id="letter", key="k")
+        sends = replace(settle(sender, Failed(BROKEN, final=True), RETRY), forward=letter)
+        ends = settle(holder, Succeeded(None), RETRY)
+        assert door.turn([sends, ends] if first else [ends, sends]).refused == []
+        assert [job.id for job in door.find(ids=("letter",))] == ["letter"]
+
     def test_an_ending_that_went_elsewhere_delivers_nothing(self, door: Door) -> None:
         claim = door.take()
         ending = replace(settle(claim, Failed(BROKEN), RETRY), forward=new_job(id="letter"))

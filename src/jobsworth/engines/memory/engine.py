@@ -120,7 +120,10 @@ class MemoryEngine:
             now = self._clock()
             for ending in settle:
                 self._keep_lines(ending, now)
-            refused = [ending.lease.job_id for ending in settle if not self._settle(ending, now)]
+            sent: list[NewJob] = []  # once all endings are written: which keys are free depends on all of them
+            refused = [ending.lease.job_id for ending in settle if not self._settle(ending, now, sent)]
+            for letter in sent:
+                intake.store(self._table, [letter], now)
             self._promote(now)
             claims: list[Claim] = []
             for wanted in want:
@@ -155,7 +158,7 @@ class MemoryEngine:
         )
         return as_claim(row, expired=row.job.expires_at is not None and row.job.expires_at <= now)
 
-    def _settle(self, ending: Settlement, now: float) -> bool:
+    def _settle(self, ending: Settlement, now: float, sent: list[NewJob]) -> bool:
         row = self._table.holding(ending.lease)
         if row is None:
             return False
@@ -186,7 +189,7 @@ class MemoryEngine:
         self._table.write(row, now, **changes)
         if ending.forward is not None and target is ending.target:
             # A full queue must not lose it: the job it stands for has already been given up.
-            intake.store(self._table, [replace(ending.forward, max_size=None)], now)
+            sent.append(replace(ending.forward, max_size=None))
         return True
 
     async def pulse(self, card: WorkerCard, pulses: Sequence[Pulse], *, lease: float) -> Heard:

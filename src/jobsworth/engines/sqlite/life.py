@@ -187,7 +187,10 @@ def _settle(
             if connection.execute(SUCCESS, (text, now)).rowcount != len(plain):
                 raise TooLate
             tallies.count_completed(connection, [each.lease.row for each in plain], now)
-    return [each.lease.job_id for each in others if not settle_one(connection, each, now)]
+    reached = [_write(connection, each, now) for each in others]
+    for each, target in zip(others, reached, strict=True):  # which keys are free depends on all that have ended
+        _send_on(connection, each, target, now)
+    return [each.lease.job_id for each, target in zip(others, reached, strict=True) if target is None]
 
 
 def _sorted_out(settlements: Sequence[Settlement]) -> tuple[Sequence[Settlement], Sequence[Settlement]]:
@@ -209,10 +212,17 @@ def _is_plain(ending: Settlement) -> bool:
 
 def settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) -> bool:
     """Write one ending. False if its lease was lost."""
+    target = _write(connection, ending, now)
+    _send_on(connection, ending, target, now)
+    return target is not None
+
+
+def _write(connection: sqlite3.Connection, ending: Settlement, now: float) -> State | None:
+    """Write one ending; the state that the job is in then. None if its lease was lost."""
     lease = ending.lease
     row = connection.execute(HELD_ROW, (lease.row, lease.fence)).fetchone()
     if row is None:
-        return False
+        return None
     code, attempt, worker, started_at, cancel_reason, queue, task, run_at = row
     target = ending.if_cancelling if code == CODES[State.CANCELLING] else ending.target
     outcome = ending.outcome
@@ -237,10 +247,13 @@ def settle_one(connection: sqlite3.Connection, ending: Settlement, now: float) -
     )  # fmt: skip
     if target is State.COMPLETED:
         connection.execute("UPDATE jobsworth_jobs SET failure = NULL WHERE seq = ?", (lease.row,))
+    return target
+
+
+def _send_on(connection: sqlite3.Connection, ending: Settlement, target: State | None, now: float) -> None:
     if ending.forward is not None and target is ending.target:
         # A full queue must not lose it: the job it stands for has already been given up.
         store(connection, [replace(ending.forward, max_size=None)], now)
-    return True
 
 
 def pulse(connection: sqlite3.Connection, pulses: Sequence[Pulse], lease: float, now: float) -> Heard:

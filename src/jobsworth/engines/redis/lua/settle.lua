@@ -6,6 +6,7 @@ end
 
 -- ending: { id, fence, target, if_cancelling, outcome, delay, refund, errors, crashes, result's place in ARGV,
 --           failure, progress, { groups, place in ARGV } of what is sent on }
+-- Gives what is to be sent on.
 local function settle(ending)
   local id = ending[1]
   local record = fresh[id] or call('GET', NS .. JOB .. id)
@@ -40,8 +41,15 @@ local function settle(ending)
   end
   write(id, shut(job))
   enter(job, member)
-  if ending[13] and target == ending[3] then
-    local chosen = sort_out(ending[13][1], ending[13][2], {})
+  return target == ending[3] and ending[13]
+end
+
+-- Write endings, then store what they send on: which keys are free depends on all of them.
+local function settle_all(endings)
+  local sent = {}
+  for _, ending in ipairs(endings) do sent[#sent + 1] = settle(ending) or nil end
+  for _, each in ipairs(sent) do
+    local chosen = sort_out(each[1], each[2], {})
     if #chosen > 0 then create(chosen) end
   end
 end

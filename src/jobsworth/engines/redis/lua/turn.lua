@@ -8,7 +8,7 @@ if plain > 0 or others then
   guard()
   if plain > 0 then settle_plain(plain, 6) end
   if others then
-    for _, ending in ipairs(cmsgpack.unpack(others)) do settle(ending) end
+    settle_all(cmsgpack.unpack(others))
   end
   flush()
   flush_cells()
