@@ -163,6 +163,21 @@ def test_options_that_have_no_effect_are_told(app: Celery) -> None:
         red.apply_async(exchange="x")
 
 
+def test_a_rate_that_cannot_be_read_is_refused_where_it_is_said(app: Celery) -> None:
+    @app.task(rate_limit="5/m")
+    def paced() -> None: ...
+
+    for say in (
+        lambda: app.task(rate_limit="often", name="often")(lambda: None),
+        lambda: app.conf.update(task_default_rate_limit="often"),
+        lambda: app.conf.update(task_annotations={"*": {"rate_limit": "often"}}),
+    ):
+        with pytest.raises(BadOption, match="'often' is no rate limit"):
+            say()
+    assert paced.rate_limit == "5/m"
+    assert (app.conf.task_default_rate_limit, app.conf.task_annotations, "often" in app.tasks) == (None, None, False)
+
+
 def test_rate_limits_give_each_job_its_turn(app: Celery) -> None:
     @app.task(rate_limit="1/m")
     def rare() -> None: ...

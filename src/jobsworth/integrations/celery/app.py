@@ -24,7 +24,7 @@ from .place import engine_url, heed_backend
 from .rates import Rates
 from .result import AsyncResult
 from .routes import Router, annotated
-from .schedule import zone_of
+from .schedule import per_second, zone_of
 from .sending import NO_SOFT_LIMIT, send
 from .task import Task
 
@@ -90,6 +90,7 @@ class Celery:
 
     def _follow(self) -> None:
         """The settings have changed."""
+        per_second(self.conf.task_default_rate_limit)  # a rate that cannot be read is refused here, not in the worker
         url = engine_url(self.conf.broker_url)
         if url != self.jobs.home().url:  # not where they stay for a while
             self.jobs.use(url)
@@ -102,8 +103,11 @@ class Celery:
         self.jobs.settle_in()
 
     def _annotate(self, task: Task) -> None:
-        for option, value in annotated(self.conf.task_annotations, task).items():
-            setattr(task, option.removeprefix("@"), value)
+        found = annotated(self.conf.task_annotations, task)
+        options = {option.removeprefix("@"): value for option, value in found.items()}
+        per_second(options.get("rate_limit"))
+        for option, value in options.items():
+            setattr(task, option, value)
 
     # Declaring.
     @overload
@@ -142,7 +146,7 @@ class Celery:
         return self.register_task(make(self, fn, base or self.Task, bind, name, options))
 
     def register_task(self, task: Task | type[Task]) -> Task:
-        """Add a task that is a class of its own. Raises BadOption (E105) if its name is taken."""
+        """Add a task that is a class of its own. Raises BadOption (E105) if its name is taken or its rate is none."""
         kind = task if isinstance(task, type) else type(task)
         known = self.tasks.get(kind.name or self.gen_task_name(kind.__name__, kind.__module__))
         if known is not None and type(known) is kind:
@@ -152,6 +156,7 @@ class Celery:
         made.name = made.name or self.gen_task_name(type(made).__name__, type(made).__module__)
         heed(made)
         self._annotate(made)
+        per_second(made.rate)
         made.on_bound(self)
         handled = self.jobs.declare(made)
         self.tasks[made.name] = made

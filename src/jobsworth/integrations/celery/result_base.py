@@ -1,4 +1,4 @@
-"""What every result can be asked, whichever way it is known."""
+"""What a result can be asked that follows from its id, state and value."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from . import states
 
 
 class ResultBase:
-    """What both kinds have in common."""
+    """Of a job or of an eager run. parent: the result that this one is a callback's of, None for none."""
 
     id: str
+    parent: ResultBase | None
 
     @property
     def task_id(self) -> str:
@@ -56,13 +57,11 @@ class ResultBase:
 
     def as_tuple(self) -> tuple[tuple[str, Any], None]:
         """What result_from_tuple() makes it from."""
-        parent = getattr(self, "parent", None)
-        return (self.id, parent.as_tuple() if parent is not None else None), None
+        return (self.id, self.parent.as_tuple() if self.parent is not None else None), None
 
     def as_list(self) -> list[str]:
         """Its id, and its parents'."""
-        parent = getattr(self, "parent", None)
-        return [self.id, *(parent.as_list() if parent is not None else ())]
+        return [self.id, *(self.parent.as_list() if self.parent is not None else ())]
 
     def __str__(self) -> str:
         return self.id
