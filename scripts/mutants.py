@@ -39,7 +39,7 @@ MUTANTS = (
     # deciding
     Mutant(
         "lifecycle: one attempt too many", "lifecycle.py",
-        "errors >= claim.max_attempts", "errors > claim.max_attempts", "tests/test_lifecycle.py",
+        "if final or errors >= allowed:", "if final or errors > allowed:", "tests/test_lifecycle.py",
     ),
     Mutant(
         "lifecycle: a cancelled job is tried again", "lifecycle.py",
@@ -393,7 +393,8 @@ MUTANTS = (
     ),
     Mutant(
         "logs: the last lines do not come with the ending", "worker/endings.py",
-        "() if self.journal is None else self.journal.untold()", "()", "tests/test_logs.py -k last_lines",
+        "note, lines = self.context.untold(), self.context.untold_lines()", "note, lines = self.context.untold(), ()",
+        "tests/test_logs.py -k last_lines",
     ),
     Mutant(
         "logs: lines whose pulse failed are lost", "worker/news.py",
