@@ -11,7 +11,7 @@ import pytest
 
 from commandline import run_here
 from jobsworth.errors import BadOption
-from jobsworth.integrations.celery import Celery, DiffersFromCelery, NotSupported, Task
+from jobsworth.integrations.celery import Celery, DiffersFromCelery, NotSupported, Signature, Task
 from jobsworth.integrations.celery.place import engine_url
 from jobsworth.integrations.celery.rates import Rates
 from jobsworth.integrations.celery.reading import BY_DEFAULT, findings
@@ -161,6 +161,45 @@ def test_options_that_have_no_effect_are_told(app: Celery) -> None:
         app.task(serializer="pickle")(lambda: None)
     with pytest.warns(DiffersFromCelery, match="exchange"):
         red.apply_async(exchange="x")
+
+
+def test_settings_may_come_from_a_module_that_a_variable_names(
+    app: Celery, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "settings_of_a_variable.py").write_text("task_default_queue = 'video'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(NotSupported, match="SETTINGS_MODULE is not set"):
+        app.config_from_envvar("SETTINGS_MODULE")
+    app.config_from_envvar("SETTINGS_MODULE", silent=True)
+    assert app.conf.task_default_queue == "celery"
+    monkeypatch.setenv("SETTINGS_MODULE", "settings_of_a_variable")
+    app.config_from_envvar("SETTINGS_MODULE")
+    assert app.conf.task_default_queue == "video"
+
+
+def test_a_test_may_give_a_task_a_request_of_its_own(app: Celery) -> None:
+    @app.task(bind=True)
+    def which(self: Task) -> Any:
+        return self.request.id
+
+    which.push_request(id="mine")
+    try:
+        assert which.request.id == "mine"
+        assert which.run() == "mine"
+    finally:
+        which.pop_request()
+    assert which.request.id is None
+
+
+def test_a_signature_is_made_of_a_dict_and_may_be_made_immutable(app: Celery) -> None:
+    @app.task
+    def add(x: int, y: int = 0) -> int:
+        return x + y
+
+    made = Signature.from_dict(dict(add.s(1)), app)
+    assert made.apply((5,)).result == 6
+    made.set_immutable(True)
+    assert made.apply((5,)).result == 1
 
 
 def test_a_rate_that_cannot_be_read_is_refused_where_it_is_said(app: Celery) -> None:
